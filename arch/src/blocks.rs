@@ -1,0 +1,87 @@
+//! The blocks of the chip: one name, four places (`golden/src`, `hw/src`, `sim/src`, `tests`). The README's table is
+//! generated from here and checked against the files that exist.
+
+/// How far a block is. Each stage includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Named and specified; nothing is built.
+    Planned,
+    /// The golden model computes it and is tested against the f64 reference.
+    Golden,
+    /// RTL exists and equals golden bit for bit, and its cycle model beat for beat.
+    Rtl,
+}
+
+impl Status {
+    /// Word in the README's table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Golden => "golden model",
+            Self::Rtl => "RTL = golden = cycle model",
+        }
+    }
+}
+
+/// One block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Name of its files, modules and traces.
+    pub name: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// Where the paper describes it, or why it is here although the paper does not.
+    pub paper: &'static str,
+    /// How far it is.
+    pub status: Status,
+    /// Whether it computes values (and therefore has a golden model of its own); wiring and control do not.
+    pub computes: bool,
+}
+
+const fn block(
+    name: &'static str,
+    does: &'static str,
+    paper: &'static str,
+    status: Status,
+    computes: bool,
+) -> Block {
+    Block { name, does, paper, status, computes }
+}
+
+/// All blocks, along the data's way through the chip.
+pub const BLOCKS: [Block; 22] = {
+    use Status::{Golden, Planned};
+    [
+        block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
+        block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
+        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-A", Planned, false),
+        block("crossbar", "lanes to memory channels and back", "IV-A, Table I", Planned, false),
+        block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D, Fig. 8", Golden, true),
+        block("key_buffer", "double-buffered K SRAM", "IV-A, Table I", Planned, false),
+        block("value_buffer", "double-buffered V SRAM", "IV-A, Table I", Planned, false),
+        block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-C, Fig. 10", Golden, true),
+        block("softmax", "row maximum, exponential, sum, reciprocal", "IV-C, Fig. 11", Golden, true),
+        block("requant_decision", "does this row need its LSBs?", "III-D, IV-D", Golden, true),
+        block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Golden, true),
+        block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Golden, true),
+        block("radix_select", "histogram selection, deterministic time", "replaces quick_select; not in the paper", Golden, true),
+        block("zero_eliminator", "closes the gaps in a stream, order kept", "IV-B, Fig. 9", Golden, true),
+        block("prefix_sum", "counts of valid lanes for zero_eliminator", "IV-B, Fig. 9", Golden, true),
+        block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Golden, true),
+        block("multiply_value", "probabilities times values", "IV-C", Golden, true),
+        block("write_back", "outputs, survivors and completions to memory", "IV-A", Planned, false),
+        block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Planned, false),
+        block("ram", "the one wrapper of every memory", "Table I", Planned, false),
+        block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),
+        block("dram", "memory model behind the AXI ports", "V-A (HBM2)", Planned, false),
+    ]
+};
+
+/// The README's table.
+pub fn markdown() -> String {
+    let mut out = String::from("| block | does | paper | state |\n| --- | --- | --- | --- |\n");
+    for b in &BLOCKS {
+        out += &format!("| `{}` | {} | {} | {} |\n", b.name, b.does, b.paper, b.status.word());
+    }
+    out
+}

@@ -1,0 +1,24 @@
+//! The single source of truth of the accelerator: every fact that golden model, RTL, simulator, driver, command line and
+//! documentation share stands here once and is imported from here.
+//!
+//! | module | facts |
+//! | --- | --- |
+//! | [`config`] | sizes of the chip (`tiny`, `eighth`, `paper`, TOML files) and the relations between them |
+//! | [`format`] | width, fraction, rounding, saturation and reason of every number on a wire |
+//! | [`rom`] | contents of the exponential and reciprocal tables |
+//! | [`lfsr`] | the pivot generator of `quick_select` |
+//! | [`blocks`] | the blocks, their paper sections and how far each one is |
+//! | [`plan`] | pruning plans (`PLAN.toml`) and the schedules that they stand for |
+
+pub mod blocks;
+pub mod config;
+pub mod format;
+pub mod lfsr;
+pub mod plan;
+pub mod rom;
+
+mod toml_file;
+
+pub use config::{ArchConfig, ArchError};
+pub use plan::{Plan, PlanError};
+pub use toml_file::FileError;

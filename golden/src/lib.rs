@@ -1,0 +1,3 @@
+//! Golden model of the accelerator.
+pub mod attention;
+pub mod trace;

@@ -1,0 +1,1 @@
+//! The command line of `spatten` as a library: what the binary, the cross-crate tests and the fuzz targets share.

@@ -1,0 +1,2 @@
+//! `spatten`
+fn main() {}
