@@ -38,13 +38,7 @@ pub struct Block {
     pub computes: bool,
 }
 
-const fn block(
-    name: &'static str,
-    does: &'static str,
-    paper: &'static str,
-    status: Status,
-    computes: bool,
-) -> Block {
+const fn block(name: &'static str, does: &'static str, paper: &'static str, status: Status, computes: bool) -> Block {
     Block { name, does, paper, status, computes }
 }
 
@@ -64,7 +58,13 @@ pub const BLOCKS: [Block; 22] = {
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-D", Golden, true),
         block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Golden, true),
         block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Golden, true),
-        block("radix_select", "histogram selection, deterministic time", "replaces quick_select; not in the paper", Golden, true),
+        block(
+            "radix_select",
+            "histogram selection, deterministic time",
+            "replaces quick_select; not in the paper",
+            Golden,
+            true,
+        ),
         block("zero_eliminator", "closes the gaps in a stream, order kept", "IV-B, Fig. 9", Golden, true),
         block("prefix_sum", "counts of valid lanes for zero_eliminator", "IV-B, Fig. 9", Golden, true),
         block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Golden, true),

@@ -26,12 +26,12 @@ pub const SCALE_MANTISSA_BITS: u32 = 18;
 pub const SCALE_SHIFT_MAX: u32 = 63;
 /// Fraction bits of a per-token scale relative to the largest of its head.
 pub const TOKEN_SCALE_FRACTION: u32 = 17;
-/// Bits of a value norm relative to the largest of the context.
-pub const VALUE_NORM_BITS: u32 = 16;
-/// Bits of a head's output scale relative to the largest of the context.
-pub const HEAD_SCALE_BITS: u32 = 16;
-/// Right shift of `sum |out| * head_scale` before it is accumulated.
-pub const HEAD_INCREMENT_SHIFT: u32 = 8;
+/// Bits of a value norm relative to the norm unit of its context.
+pub const VALUE_NORM_BITS: u32 = 18;
+/// log2 of how far norms may grow above those of the context's first layer before they saturate.
+pub const VALUE_NORM_HEADROOM: i32 = 5;
+/// log2 of the units of head importance in one unit of the largest output of the context's first layer.
+pub const HEAD_UNIT_FRACTION: i32 = 8;
 /// Fraction bits of the decay factor.
 pub const DECAY_FRACTION: u32 = 16;
 /// Fraction bits of a token importance divided by its row count.
@@ -132,7 +132,7 @@ pub struct Formats {
     pub operand: Format,
     /// Sum of products of one query with one key.
     pub dot: Format,
-    /// Score scale: `logit = dot * mantissa >> shift`.
+    /// Scale of a score (`logit = dot * mantissa >> shift`) or of a head's output.
     pub scale_mantissa: Format,
     /// Scale of one token relative to the largest of its head.
     pub token_scale: Format,
@@ -164,8 +164,6 @@ pub struct Formats {
     pub value_sum: Format,
     /// Attention output in memory.
     pub output: Format,
-    /// Scale of a head's output relative to the largest of the context.
-    pub head_scale: Format,
     /// Cumulative importance of a head.
     pub head_importance: Format,
     /// Decay factor of `importance = "decay:GAMMA"`.
@@ -190,52 +188,183 @@ impl Formats {
         };
         let (s, u) = (true, false);
         Self {
-            operand: format("operand", s, bits - 1, 0, Impossible, "step of the tensor and head",
-                "the paper's on-chip width; the host's quantiser is symmetric, so -2^(n-1) never occurs"),
-            dot: format("dot", s, 2 * (bits - 1) + dim_bits, 0, Impossible, "step of Q * step of K",
-                "|product| <= 2^(2(n-1)), 128 of them"),
-            scale_mantissa: format("scale_mantissa", u, SCALE_MANTISSA_BITS as i32, 0, Impossible, "2^-shift",
-                "one input of an 18x18 DSP; relative error 2^-18, times a logit difference below 13 that still matters"),
-            token_scale: format("token_scale", u, 1, TOKEN_SCALE_FRACTION as i32, Impossible, "largest scale of the head",
-                "1.0 must be exact so that scale = \"head\" is the same datapath; 18 bits for a DSP"),
-            logit: format("logit", s, 9, LOGIT_FRACTION as i32, Saturates, "log2 of e^score",
-                "scores of -55..+71 nats were seen, 79..102 in base 2: two spare bits; 2^-15 rounding moves a probability by < 2^-16"),
-            exp_argument: format("exp_argument", u, 10, LOGIT_FRACTION as i32, Impossible, "log2 of a ratio",
-                "difference of two logits"),
-            exp: format("exp", u, 1, EXP_FRACTION as i32, Impossible, "largest exponential of the row",
-                "1024 roundings of 2^-25 in one direction move a probability by 2^-15; with 16 bits an adversarial row moves it by 2^-7"),
-            exp_stored: format("exp_stored", u, 1, EXP_STORED_FRACTION as i32, Impossible, "largest exponential of the row",
-                "one input of an 18x18 DSP; not summed, so 2^-18 is its whole error"),
-            exp_sum: format("exp_sum", u, key_bits + 1, EXP_FRACTION as i32, Impossible, "largest exponential of the row",
-                "keys_on_chip exponentials of at most 1.0"),
-            threshold_inverse: format("threshold_inverse", u, key_bits + 1, EXP_FRACTION as i32, Saturates, "1 / probability",
-                "max(p) < t is sum > 1/t: no division, and known before the reciprocal; compared at the sum's own width"),
-            reciprocal: format("reciprocal", u, 1, RECIPROCAL_FRACTION as i32, Impossible, "1",
-                "one input of an 18x18 DSP; 1.0 is exact, so a row of one key gives p = 1"),
-            probability: format("probability", u, 1, PROBABILITY_FRACTION as i32, Impossible, "1",
-                "12 fraction bits are the paper's operand width; the integer bit holds p = 1"),
-            importance_increment: format("importance_increment", u, 1, INCREMENT_FRACTION as i32, Impossible, "1",
-                "up to 22 % of probabilities of a real model are below 2^-12: they decide what is pruned and must not vanish"),
-            value_norm: format("value_norm", u, 0, VALUE_NORM_BITS as i32, Saturates, "norm unit of the context",
-                "keeps a value-weighted increment in the format of a plain one"),
-            token_importance: format("token_importance", u, 20, INCREMENT_FRACTION as i32, Saturates, "1, or the norm unit",
-                "1024 rows * 16 heads * 24 layers < 2^19; 36 bits is one block-RAM word"),
-            token_mean: format("token_mean", u, 5, MEAN_FRACTION as i32, Saturates, "1, or the norm unit",
-                "a mean is at most 1; shares the comparator width of token_importance"),
-            value_sum: format("value_sum", s, bits - 1 + key_bits + 1, PROBABILITY_FRACTION as i32, Impossible, "step of V",
-                "rounded probabilities sum to at most 1 + keys/2^13"),
-            output: format("output", s, bits, 15 - bits, Saturates, "step of V",
-                "16 bits in memory; one integer bit above a value, because rounded probabilities may sum to more than 1"),
-            head_scale: format("head_scale", u, HEAD_SCALE_BITS as i32, 0, Impossible, "scale unit of the context",
-                "makes sums of different heads and layers comparable; largest has its top bit set"),
-            head_importance: format("head_importance", u, 48, 0, Saturates, "scale unit * output unit * 2^8",
-                "sum |out| < 2^22, * 2^16 >> 8, 1024 rows, 24 layers < 2^45"),
+            operand: format(
+                "operand",
+                s,
+                bits - 1,
+                0,
+                Impossible,
+                "step of the tensor and head",
+                "the paper's on-chip width; -2^(n-1) occurs only as the MSBs of a floor split",
+            ),
+            dot: format(
+                "dot",
+                s,
+                2 * (bits - 1) + dim_bits + 1,
+                0,
+                Impossible,
+                "step of Q * step of K",
+                "|product| <= 2^(2(n-1)), 128 of them; all at once (floor splits) need one bit more",
+            ),
+            scale_mantissa: format(
+                "scale_mantissa",
+                u,
+                SCALE_MANTISSA_BITS as i32,
+                0,
+                Impossible,
+                "2^-shift",
+                "one input of an 18x18 DSP; relative error 2^-18, times a logit difference below 13 that still matters",
+            ),
+            token_scale: format(
+                "token_scale",
+                u,
+                1,
+                TOKEN_SCALE_FRACTION as i32,
+                Impossible,
+                "largest scale of the head",
+                "1.0 must be exact so that scale = \"head\" is the same datapath; 18 bits for a DSP",
+            ),
+            logit: format(
+                "logit",
+                s,
+                9,
+                LOGIT_FRACTION as i32,
+                Saturates,
+                "log2 of e^score",
+                "scores of -55..+71 nats were seen, 79..102 in base 2: two spare bits; 2^-15 rounding moves a probability by < 2^-16",
+            ),
+            exp_argument: format(
+                "exp_argument",
+                u,
+                10,
+                LOGIT_FRACTION as i32,
+                Impossible,
+                "log2 of a ratio",
+                "difference of two logits",
+            ),
+            exp: format(
+                "exp",
+                u,
+                1,
+                EXP_FRACTION as i32,
+                Impossible,
+                "largest exponential of the row",
+                "1024 roundings of 2^-25 in one direction move a probability by 2^-15; with 16 bits an adversarial row moves it by 2^-7",
+            ),
+            exp_stored: format(
+                "exp_stored",
+                u,
+                1,
+                EXP_STORED_FRACTION as i32,
+                Impossible,
+                "largest exponential of the row",
+                "one input of an 18x18 DSP; not summed, so 2^-18 is its whole error",
+            ),
+            exp_sum: format(
+                "exp_sum",
+                u,
+                key_bits + 1,
+                EXP_FRACTION as i32,
+                Impossible,
+                "largest exponential of the row",
+                "keys_on_chip exponentials of at most 1.0",
+            ),
+            threshold_inverse: format(
+                "threshold_inverse",
+                u,
+                key_bits + 1,
+                EXP_FRACTION as i32,
+                Saturates,
+                "1 / probability",
+                "max(p) < t is sum > 1/t: no division, and known before the reciprocal; compared at the sum's own width",
+            ),
+            reciprocal: format(
+                "reciprocal",
+                u,
+                1,
+                RECIPROCAL_FRACTION as i32,
+                Impossible,
+                "1",
+                "one input of an 18x18 DSP; 1.0 is exact, so a row of one key gives p = 1",
+            ),
+            probability: format(
+                "probability",
+                u,
+                1,
+                PROBABILITY_FRACTION as i32,
+                Impossible,
+                "1",
+                "12 fraction bits are the paper's operand width; the integer bit holds p = 1",
+            ),
+            importance_increment: format(
+                "importance_increment",
+                u,
+                1,
+                INCREMENT_FRACTION as i32,
+                Impossible,
+                "1",
+                "up to 22 % of probabilities of a real model are below 2^-12: they decide what is pruned and must not vanish",
+            ),
+            value_norm: format(
+                "value_norm",
+                u,
+                0,
+                VALUE_NORM_BITS as i32,
+                Saturates,
+                "norm unit of the context",
+                "keeps a value-weighted increment in the format of a plain one; 13 bits for the first layer's largest and a factor 32 for later ones",
+            ),
+            token_importance: format(
+                "token_importance",
+                u,
+                20,
+                INCREMENT_FRACTION as i32,
+                Saturates,
+                "1, or the norm unit",
+                "1024 rows * 16 heads * 24 layers < 2^19; 36 bits is one block-RAM word",
+            ),
+            token_mean: format(
+                "token_mean",
+                u,
+                5,
+                MEAN_FRACTION as i32,
+                Saturates,
+                "1, or the norm unit",
+                "a mean is at most 1; shares the comparator width of token_importance",
+            ),
+            value_sum: format(
+                "value_sum",
+                s,
+                bits - 1 + key_bits + 1,
+                PROBABILITY_FRACTION as i32,
+                Impossible,
+                "step of V",
+                "rounded probabilities sum to at most 1 + keys/2^13",
+            ),
+            output: format(
+                "output",
+                s,
+                bits,
+                15 - bits,
+                Saturates,
+                "step of V",
+                "16 bits in memory; one integer bit above a value, because rounded probabilities may sum to more than 1",
+            ),
+            head_importance: format(
+                "head_importance",
+                u,
+                48,
+                0,
+                Saturates,
+                "head unit of the context",
+                "sum |out| < 2^22, 8 fraction bits, 1024 rows, 24 layers < 2^45; scaled by a mantissa and shift like a score",
+            ),
             decay: format("decay", u, 1, DECAY_FRACTION as i32, Impossible, "1", "gamma = 1 must be exact"),
         }
     }
 
     /// All formats in the order of the data's way through the chip.
-    pub fn all(&self) -> [&Format; 21] {
+    pub fn all(&self) -> [&Format; 20] {
         [
             &self.operand,
             &self.dot,
@@ -255,7 +384,6 @@ impl Formats {
             &self.token_mean,
             &self.value_sum,
             &self.output,
-            &self.head_scale,
             &self.head_importance,
             &self.decay,
         ]
@@ -291,7 +419,7 @@ mod tests {
     fn widths_of_the_paper_configuration() {
         let f = Formats::new(&ArchConfig::paper());
         let widths = [&f.operand, &f.dot, &f.logit, &f.exp_sum, &f.probability, &f.token_importance, &f.output];
-        assert_eq!(widths.map(Format::width), [12, 30, 24, 35, 13, 36, 16]);
+        assert_eq!(widths.map(Format::width), [12, 31, 24, 35, 13, 36, 16]);
         assert_eq!(f.token_mean.width(), f.token_importance.width(), "one comparator serves both");
     }
 

@@ -281,13 +281,13 @@ impl<'de> Deserialize<'de> for Importance {
             "sum" => Ok(Self::Sum),
             "value_weighted" => Ok(Self::ValueWeighted),
             "mean" => Ok(Self::Mean),
-            other => other
-                .strip_prefix("decay:")
-                .and_then(|g| g.trim().parse().ok())
-                .map(Self::Decay)
-                .ok_or_else(|| D::Error::custom(format!(
-                    "importance = {other:?}, expected sum, value_weighted, mean or decay:GAMMA"
-                ))),
+            other => {
+                other.strip_prefix("decay:").and_then(|g| g.trim().parse().ok()).map(Self::Decay).ok_or_else(|| {
+                    D::Error::custom(format!(
+                        "importance = {other:?}, expected sum, value_weighted, mean or decay:GAMMA"
+                    ))
+                })
+            }
         }
     }
 }
@@ -328,7 +328,10 @@ impl Pin {
 impl<'de> Deserialize<'de> for Pin {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "pin = \"none\", \"first:N\", \"last:N\", \"first:N+last:M\" or a list of positions")]
+        #[serde(
+            untagged,
+            expecting = "pin = \"none\", \"first:N\", \"last:N\", \"first:N+last:M\" or a list of positions"
+        )]
         enum Either {
             Text(String),
             List(Vec<usize>),
@@ -452,13 +455,7 @@ impl Plan {
     }
 
     /// Checks the plan against a workload and a datapath.
-    pub fn check_for(
-        &self,
-        origin: &str,
-        layers: usize,
-        heads: usize,
-        datapath_bits: u32,
-    ) -> Result<(), PlanError> {
+    pub fn check_for(&self, origin: &str, layers: usize, heads: usize, datapath_bits: u32) -> Result<(), PlanError> {
         if let Some(quant) = &self.quant {
             for tensor in Tensor::ALL {
                 let (key, bits) = if quant.splits(tensor) {
@@ -475,10 +472,8 @@ impl Plan {
             if let Some(list) = list
                 && list.len() + 1 != layers
             {
-                let expected = format!(
-                    "{} counts: one per layer after the first of {layers}",
-                    layers.saturating_sub(1)
-                );
+                let expected =
+                    format!("{} counts: one per layer after the first of {layers}", layers.saturating_sub(1));
                 return Err(value_error(origin, key, format!("{} counts", list.len()), expected));
             }
         }
@@ -579,7 +574,8 @@ mod tests {
 
     #[test]
     fn ratios_run_linearly_between_the_kept_layers_and_the_last() {
-        let p = plan("[tokens]\nr_start = 0.14\nr_end = 0.7\n[heads]\nr_start = 0.0833333333333\nr_end = 0.333333333333");
+        let p =
+            plan("[tokens]\nr_start = 0.14\nr_end = 0.7\n[heads]\nr_start = 0.0833333333333\nr_end = 0.333333333333");
         let l = 100;
         assert_eq!(p.token_counts(6, l), [100, 86, 72, 58, 44, 30]);
         assert_eq!(p.head_counts(6, 12), [12, 12, 11, 10, 9, 8]);
