@@ -9,6 +9,7 @@
 //! | [`lfsr`] | the pivot generator of `quick_select` |
 //! | [`blocks`] | the blocks, their paper sections and how far each one is |
 //! | [`plan`] | pruning plans (`PLAN.toml`) and the schedules that they stand for |
+//! | [`toml_file`] | reading TOML with errors that fit on one line |
 
 pub mod blocks;
 pub mod config;
@@ -16,8 +17,8 @@ pub mod format;
 pub mod lfsr;
 pub mod plan;
 pub mod rom;
+pub mod toml_file;
 
-mod toml_file;
 
 pub use config::{ArchConfig, ArchError};
 pub use plan::{Plan, PlanError};

@@ -65,6 +65,13 @@ pub(crate) fn read(path: &Path, what: &'static str) -> Result<String, FileError>
     std::fs::read_to_string(path).map_err(read_error)
 }
 
+/// Reads a TOML file; `what` says in errors what it should hold.
+///
+/// # Errors   not a plain file, larger than 16 MiB, not UTF-8, not TOML, unknown keys or wrong types
+pub fn load<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, FileError> {
+    parse(&read(path, what)?, &path.display().to_string())
+}
+
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, FileError> {
     toml::from_str(text).map_err(|e| FileError::Parse {
         origin: origin.to_string(),
