@@ -1,9 +1,10 @@
 //! `REPORT.json` and its summary. Keys that need a simulator are absent until there is one, not zero.
 
 use crate::device::{Device, Machine};
-use crate::workload::counts::CountTrace;
+use crate::workload::counts::{CountRow, CountTrace};
 use serde::Serialize;
 use spatten_arch::config::HEAD_DIMS;
+use spatten_golden::bitwidth_converter::plane_bytes;
 use spatten_golden::cascade::{LayerReport, Saturations};
 use spatten_golden::run::RunResult;
 use spatten_golden::trace::{Mode, Trace};
@@ -85,7 +86,7 @@ struct TopK {
     calls: u64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct Layer {
     layer: usize,
     tokens_kept: usize,
@@ -263,43 +264,30 @@ impl Report {
 impl Report {
     /// Of a workload that has counts only: traffic as the file says it.
     pub fn of_counts(machine: &Machine, seed: u64, file: &str, counts: &CountTrace) -> Self {
-        use spatten_golden::bitwidth_converter::plane_bytes;
         let on_chip = machine.arch.datapath_bits;
-        let layer_count = counts.rows.iter().map(|r| r.layer + 1).max().unwrap_or(0);
-        let head_count = counts.rows.iter().map(|r| r.head + 1).max().unwrap_or(0);
-        let last_step = counts.rows.iter().map(|r| r.iteration).max().unwrap_or(0);
-        let mut layers: Vec<Layer> = (0..layer_count)
-            .map(|layer| Layer {
-                layer,
-                tokens_kept: 0,
-                heads_kept: 0,
-                query_rows: 0,
-                ops: 0,
-                dram: Dram::default(),
-                rows: 0,
-                refetched_rows: 0,
-                saturations: 0,
-                topk: TopK::default(),
-            })
-            .collect();
-        for r in &counts.rows {
-            let l = &mut layers[r.layer];
+        let rows = &counts.rows;
+        let most = |of: fn(&CountRow) -> u32| rows.iter().map(of).max().unwrap_or(0) as usize;
+        let (layer_count, head_count, last_step) = (most(|r| r.layer) + 1, most(|r| r.head) + 1, most(|r| r.iteration));
+        let mut layers: Vec<Layer> = (0..layer_count).map(|layer| Layer { layer, ..Layer::default() }).collect();
+        for r in rows {
+            let l = &mut layers[r.layer as usize];
+            let (dim, keys, values) = (r.head_dim as usize, r.keys_fetched as usize, r.values_fetched as usize);
             let width = |bits: Option<u32>| bits.unwrap_or(on_chip);
-            let bytes = |rows: usize, bits: u32| plane_bytes(rows * r.head_dim, bits) as u64;
+            let bytes = |rows: usize, bits: u32| plane_bytes(rows * dim, bits) as u64;
             l.dram.read_bytes.q += bytes(1, width(r.query_bits));
-            l.dram.read_bytes.k_msb += bytes(r.keys_fetched, width(r.key_bits));
-            let again = if r.refetched { r.refetch_bits.unwrap_or(0) } else { 0 };
-            l.dram.read_bytes.k_lsb += bytes(r.keys_fetched, again);
-            l.dram.read_bytes.v += bytes(r.values_fetched, width(r.value_bits));
-            l.dram.dense_12bit_bytes += bytes(1 + 2 * r.sentence_length, 12);
-            l.dram.dense_fp32_bytes += bytes(1 + 2 * r.sentence_length, 32);
-            let products = r.keys_fetched * if r.refetched { 2 } else { 1 } + r.values_fetched;
-            l.ops += 2 * (products * r.head_dim) as u64;
+            l.dram.read_bytes.k_msb += bytes(keys, width(r.key_bits));
+            let again = if r.requantised { r.requant_bits.unwrap_or(0) } else { 0 };
+            l.dram.read_bytes.k_lsb += bytes(keys, again);
+            l.dram.read_bytes.v += bytes(values, width(r.value_bits));
+            l.dram.dense_12bit_bytes += bytes(1 + 2 * r.sentence_length as usize, 12);
+            l.dram.dense_fp32_bytes += bytes(1 + 2 * r.sentence_length as usize, 32);
+            let passes = if r.requantised { 2 } else { 1 };
+            l.ops += 2 * ((keys * passes + values) * dim) as u64;
             l.rows += 1;
-            l.refetched_rows += u64::from(r.refetched);
-            l.topk.calls += u64::from(r.topk.is_some()) + u64::from(r.values_fetched < r.keys_fetched);
-            if r.iteration == last_step {
-                l.tokens_kept = l.tokens_kept.max(r.keys_fetched);
+            l.refetched_rows += u64::from(r.requantised);
+            l.topk.calls += u64::from(r.top_k.is_some()) + u64::from(r.values_fetched < r.keys_fetched);
+            if r.iteration as usize == last_step {
+                l.tokens_kept = l.tokens_kept.max(keys);
                 l.heads_kept += 1;
                 l.query_rows = 1;
             }
@@ -314,10 +302,13 @@ impl Report {
             dram.dense_fp32_bytes += l.dram.dense_fp32_bytes;
         }
         let mut notes = vec![
-            format!("counts from {}; the file has no tensors, so nothing was computed and no score was drawn", counts.source),
+            format!(
+                "counts of {}; the file has no tensors, so nothing was computed and no score was drawn",
+                counts.source.as_deref().unwrap_or("an unnamed run")
+            ),
             "cycles need a simulator; this report has traffic and operations as the file counts them".to_string(),
         ];
-        if counts.rows.iter().any(|r| r.key_bits.is_none() || r.value_bits.is_none() || r.query_bits.is_none()) {
+        if rows.iter().any(|r| r.key_bits.is_none() || r.value_bits.is_none() || r.query_bits.is_none()) {
             notes.push(format!("unquantised tensors (-1 bits) are counted at the datapath's {on_chip} bits"));
         }
         Self {
@@ -331,9 +322,9 @@ impl Report {
                 layers: layer_count,
                 heads: head_count,
                 kv_heads: None,
-                head_dim: counts.rows.iter().map(|r| r.head_dim).max().unwrap_or(0),
+                head_dim: most(|r| r.head_dim),
                 query_rows: last_step + 1,
-                keys: counts.rows.iter().map(|r| r.sentence_length).max().unwrap_or(0),
+                keys: most(|r| r.sentence_length),
                 ignored_tensors: vec![],
             },
             ops: layers.iter().map(|l| l.ops).sum(),

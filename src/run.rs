@@ -65,7 +65,6 @@ pub fn command(args: &RunArgs) -> Result<(), Failure> {
     };
     let job = |e: crate::output::OutputError| Failure::Job(e.into());
     if let (Some(path), Some(bytes)) = (&args.out, bytes) {
-        let bytes = bytes.map_err(job)?;
         output::write_atomically(path, &bytes).map_err(job)?;
     }
     match &args.report {
@@ -105,7 +104,7 @@ fn alive(lists: &[Vec<usize>], width: usize) -> Vec<u8> {
 /// # Shapes   `out [layers, heads, L0, D]`, `survivors [layers + 1, L1]`, `heads_alive [layers + 1, heads]` (both with `L0`
 /// in front in decode mode), `token_importance [layers, L1]`, `head_importance [layers, heads]`,
 /// `refetched [layers, heads, L0]`
-pub fn tensors(trace: &Trace, result: &RunResult) -> Result<Vec<u8>, crate::output::OutputError> {
+pub fn tensors(trace: &Trace, result: &RunResult) -> Vec<u8> {
     let (layers, heads, rows, keys) = (trace.layers(), trace.heads(), trace.rows(), trace.keys());
     let per_pass = |inner: usize| {
         let mut shape = vec![layers + 1, inner];
@@ -115,14 +114,16 @@ pub fn tensors(trace: &Trace, result: &RunResult) -> Result<Vec<u8>, crate::outp
         shape
     };
     let floats = |table: &[Vec<f64>]| table.iter().flatten().map(|&x| x as f32).collect::<Vec<_>>();
-    let survivors = result.passes.iter().flat_map(|p| alive(&p.survivors, keys)).collect();
-    let heads_alive = result.passes.iter().flat_map(|p| alive(&p.heads, heads)).collect();
-    let mut out = OutTensors::new();
-    out.f32("out", trace.q.shape(), result.out.iter().map(|&x| x as f32).collect());
-    out.u8("survivors", &per_pass(keys), survivors);
-    out.u8("heads_alive", &per_pass(heads), heads_alive);
-    out.f32("token_importance", &[layers, keys], floats(&result.token_importance));
-    out.f32("head_importance", &[layers, heads], floats(&result.head_importance));
-    out.u8("refetched", &[layers, heads, rows], result.refetched.iter().map(|&r| u8::from(r)).collect());
-    out.to_bytes()
+    let survivors: Vec<u8> = result.passes.iter().flat_map(|p| alive(&p.survivors, keys)).collect();
+    let heads_alive: Vec<u8> = result.passes.iter().flat_map(|p| alive(&p.heads, heads)).collect();
+    let out: Vec<f32> = result.out.iter().map(|&x| x as f32).collect();
+    let refetched: Vec<u8> = result.refetched.iter().map(|&r| u8::from(r)).collect();
+    OutTensors::new()
+        .f32("out", trace.q.shape(), &out)
+        .u8("survivors", &per_pass(keys), &survivors)
+        .u8("heads_alive", &per_pass(heads), &heads_alive)
+        .f32("token_importance", &[layers, keys], &floats(&result.token_importance))
+        .f32("head_importance", &[layers, heads], &floats(&result.head_importance))
+        .u8("refetched", &[layers, heads, rows], &refetched)
+        .to_bytes()
 }
