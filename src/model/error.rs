@@ -1,0 +1,111 @@
+//! What can be wrong with a model folder.
+
+use std::path::{Path, PathBuf};
+
+/// A model that cannot be used. Every message is one line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A folder that holds no model, or something that is no folder.
+    #[error(
+        "{}: {found}, expected a model folder with config.json, model.safetensors and tokenizer.json",
+        folder.display()
+    )]
+    NotAModel {
+        /// What was to be loaded.
+        folder: PathBuf,
+        /// What is there instead.
+        found: String,
+    },
+    /// A file that cannot be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is cut short, or not of its kind.
+    #[error("{}: {problem}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What its parser says.
+        problem: String,
+    },
+    /// A model of another kind, or a number that does not fit.
+    #[error("{}: {key} = {found}, expected {expected}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// Key in the file.
+        key: String,
+        /// Its value, `nothing` where it is absent.
+        found: String,
+        /// What can be used.
+        expected: String,
+    },
+    /// A weight that is missing, or has another shape or type.
+    #[error("{}: tensor {tensor}: {found}, expected {expected}", file.display())]
+    Tensor {
+        /// The file.
+        file: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// What is there.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A text that the tokenizer refuses.
+    #[error("tokenizer: {problem}")]
+    Tokenize {
+        /// What the tokenizer says.
+        problem: String,
+    },
+    /// A name that stands for no model on this machine.
+    #[error("model {name:?}: {problem}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// What was tried, and what to do.
+        problem: String,
+    },
+}
+
+impl ModelError {
+    /// A parser's complaint, on one line.
+    pub(super) fn malformed(file: &Path, problem: impl ToString) -> Self {
+        Self::Malformed { file: file.to_owned(), problem: one_line(problem) }
+    }
+}
+
+/// Any text as one line of bounded length: what other crates say may hold line ends or a whole file.
+pub(super) fn one_line(text: impl ToString) -> String {
+    const LONGEST: usize = 200;
+    let text = text.to_string();
+    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        line.truncate(end);
+        line.push_str(" ...");
+    }
+    line
+}
+
+/// A whole file. Only the bytes that are there are allocated, whatever the file claims inside.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, ModelError> {
+    std::fs::read(file).map_err(|source| ModelError::Read { file: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_peoples_messages_become_one_bounded_line() {
+        assert_eq!(one_line("a\n  b\r\nc"), "a b c");
+        let long = one_line("é".repeat(1000));
+        assert_eq!(long.chars().count(), 204);
+        assert!(long.ends_with(" ..."));
+    }
+}
