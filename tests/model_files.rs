@@ -219,6 +219,7 @@ fn another_kind_of_model_is_refused_by_key() {
         ("max_position_embeddings", json!(2), "special tokens per text = 2, expected 1 to 1"),
         ("max_position_embeddings", json!(512), "[10, 4]"),
         ("layer_norm_eps", json!("small"), "layer_norm_eps = \"small\""),
+        ("layer_norm_eps", json!(0.0), "expected a number above 0"),
         ("intermediate_size", json!(5), "encoder.layer.0.intermediate.dense.weight: F32 [6, 4]"),
     ];
     let count = cases.len() as u64;
