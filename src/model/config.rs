@@ -72,8 +72,8 @@ impl Config {
         keys.is("position_embedding_type", "absolute", true)?;
         let epsilon = match keys.json.get("layer_norm_eps").map(Value::as_f64) {
             None => 1e-12,
-            Some(Some(epsilon)) if epsilon >= 0.0 && epsilon < 1.0 => epsilon,
-            _ => return keys.refuse("layer_norm_eps", "a number from 0 to 1"),
+            Some(Some(epsilon)) if epsilon > 0.0 && epsilon < 1.0 => epsilon,
+            _ => return keys.refuse("layer_norm_eps", "a number above 0 and below 1"),
         };
         let config = Self {
             layers: keys.count("num_hidden_layers")?,
@@ -85,7 +85,7 @@ impl Config {
             token_types: keys.count("type_vocab_size")?,
             epsilon,
         };
-        if config.hidden % config.heads != 0 {
+        if !config.hidden.is_multiple_of(config.heads) {
             return keys.refuse("num_attention_heads", format!("a divisor of hidden_size = {}", config.hidden));
         }
         // Written by sentence-transformers; some BERT encoders take the first token instead of the mean.
