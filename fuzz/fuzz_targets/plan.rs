@@ -9,9 +9,12 @@ fuzz_target!(|text: &str| {
         Ok(plan) => {
             let (layers, heads, tokens) = (4, 3, 50);
             if plan.check_for("fuzz", layers, heads, 12).is_ok() {
-                assert!(plan.token_counts(layers, tokens).iter().all(|&n| (1..=tokens).contains(&n)), "{plan:?}");
-                assert!(plan.head_counts(layers, heads).iter().all(|&n| n <= heads), "{plan:?}");
-                assert!((1..=tokens).contains(&plan.value_count(tokens)), "{plan:?}");
+                assert_eq!(plan.token_counts(layers, tokens).len(), layers, "{plan:?}");
+                assert_eq!(plan.head_counts(layers, heads).len(), layers, "{plan:?}");
+                assert!(plan.value_count(tokens) <= tokens, "{plan:?}");
+                if let Some(pin) = &plan.tokens.pin {
+                    pin.holds(3, 3, tokens);
+                }
             }
         }
         Err(e) => assert!(!e.to_string().contains('\n'), "{e:?}"),

@@ -167,7 +167,9 @@ fn source_line(record: &ByteRecord) -> Option<String> {
     let mut fields = record.iter();
     let text = String::from_utf8_lossy(fields.next()?).trim().to_string();
     let alone = fields.all(|f| f.trim_ascii().is_empty());
-    (alone && !text.is_empty() && text.parse::<f64>().is_err()).then_some(text)
+    // A line break can only come from an open quote, which has swallowed rows.
+    let is_name = !text.is_empty() && text.parse::<f64>().is_err() && !text.contains(char::is_control);
+    (alone && is_name).then_some(text)
 }
 
 /// One data line with what messages need.

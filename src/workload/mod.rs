@@ -238,12 +238,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, WorkloadError> {
         let found = if meta.is_dir() { "directory" } else { "pipe, device or socket" };
         return Err(WorkloadError::NotAFile { path: name(), found });
     }
-    let too_large = |bytes| WorkloadError::TooLarge {
-        origin: name(),
-        what: "a file".into(),
-        bytes,
-        limit: MAX_FILE_BYTES,
-    };
+    let too_large =
+        |bytes| WorkloadError::TooLarge { origin: name(), what: "a file".into(), bytes, limit: MAX_FILE_BYTES };
     if meta.len() > MAX_FILE_BYTES {
         return Err(too_large(meta.len()));
     }

@@ -14,13 +14,7 @@ const MAX_HEADER_BYTES: usize = 10_000;
 ///
 /// # Errors
 /// As [`super::from_npz`].
-pub fn from_npy(
-    q: &[u8],
-    k: &[u8],
-    v: &[u8],
-    mask: Option<&[u8]>,
-    origin: &str,
-) -> Result<Workload, WorkloadError> {
+pub fn from_npy(q: &[u8], k: &[u8], v: &[u8], mask: Option<&[u8]>, origin: &str) -> Result<Workload, WorkloadError> {
     let qkv = [
         tensor4(origin, "q", q)?, //
         tensor4(origin, "k", k)?,

@@ -114,7 +114,10 @@ impl<'a> Archive<'a> {
         let end = &bytes[end_at..];
         let (count, size, start) = (u16_at(end, 10), u32_at(end, 12), u32_at(end, 16));
         if count == u16::MAX || size == u32::MAX || start == u32::MAX {
-            return Err(bad("a zip64 archive".into(), "one below 4 GiB and 65535 arrays; larger traces as safetensors"));
+            return Err(bad(
+                "a zip64 archive".into(),
+                "one below 4 GiB and 65535 arrays; larger traces as safetensors",
+            ));
         }
         if u16_at(end, 4) != 0 || u16_at(end, 6) != 0 || u16_at(end, 8) != count {
             return Err(bad("an archive in several parts".into(), "one in a single file"));
