@@ -1,7 +1,243 @@
-//! stub
+//! `spatten eval`: how much quality pruning and quantisation cost on a real model.
+//!
+//! Sentence pairs of graded similarity are embedded densely in f64 and with each plan. Topics alternate between a tune half,
+//! on which sweeps run and plans are searched, and a test half, on which the chosen plans are reported.
+
+mod metrics;
+mod plot;
+mod search;
+mod sentences;
+mod sweep;
+
 use crate::cli::Failure;
-/// x
-#[derive(Debug, clap::Args)]
-pub struct EvalArgs {}
-/// x
-pub fn command(_: &EvalArgs) -> Result<(), Failure> { Ok(()) }
+use crate::device::{Device, Machine};
+use crate::infer::{Embedded, check, embed, embed_dense, load_model, progress};
+use crate::model::Encoder;
+use crate::output;
+use anyhow::Context;
+use clap::Args;
+use ndarray::Array1;
+use rayon::prelude::*;
+use sentences::{Half, SentenceSet};
+use spatten_arch::{ArchConfig, Plan};
+use spatten_golden::cascade::LayerReport;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Arguments of `spatten eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Folder in the Hugging Face layout, or a name.
+    #[arg(long, value_name = "DIR|NAME", default_value = "all-MiniLM-L6-v2")]
+    model: String,
+    /// Graded sentence pairs.
+    #[arg(long, default_value = "data/graded-sentences.toml")]
+    sentences: PathBuf,
+    /// Accelerator configuration: tiny, eighth, paper, or a TOML file.
+    #[arg(long, value_name = "NAME|FILE.toml", default_value = "paper")]
+    arch: String,
+    /// golden (bit-exact fixed point) or reference (f64).
+    #[arg(long, value_name = "DEVICE", default_value = "golden")]
+    device: Device,
+    /// Plans to report on the test half; may be given several times.
+    #[arg(long, value_name = "FILE.toml")]
+    plan: Vec<PathBuf>,
+    /// Sweep every option on the tune half and write table and plots here.
+    #[arg(long, value_name = "DIR")]
+    sweep: Option<PathBuf>,
+    /// Search for the plans that save most at a mean cosine of 0.99 and 0.95, and write them here.
+    #[arg(long, value_name = "DIR")]
+    search: Option<PathBuf>,
+    /// Only every N-th topic of each half: a quick look.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    every: u32,
+}
+
+/// What a plan costs and saves on one half.
+#[derive(Debug, Clone)]
+pub struct Quality {
+    /// Of a pruned embedding to the dense one of the same text.
+    pub mean_cosine: f64,
+    /// The smallest of them.
+    pub worst_cosine: f64,
+    /// Rank correlation of the pairs' similarity with their grades.
+    pub spearman: f64,
+    /// Share of texts whose nearest other text is the same as with dense embeddings.
+    pub top1_agreement: f64,
+    /// Sums over texts and layers.
+    pub total: LayerReport,
+}
+
+impl Quality {
+    /// Times fewer bytes than fp32 dense.
+    pub fn fp32_saving(&self) -> f64 {
+        self.total.dense_fp32_bytes as f64 / self.total.read_bytes().max(1) as f64
+    }
+
+    /// Times fewer bytes than 12-bit dense.
+    pub fn bits12_saving(&self) -> f64 {
+        self.total.dense_12bit_bytes as f64 / self.total.read_bytes().max(1) as f64
+    }
+
+    /// Share of rows that were computed again.
+    pub fn refetched(&self) -> f64 {
+        self.total.refetched_rows as f64 / self.total.rows.max(1) as f64
+    }
+}
+
+/// A model, its sentences, and their dense embeddings.
+pub struct Evaluator {
+    encoder: Encoder,
+    device: Device,
+    arch: ArchConfig,
+    set: SentenceSet,
+    dense: Vec<Array1<f64>>,
+}
+
+impl Evaluator {
+    fn machine(&self, plan: &Plan, origin: &str) -> Result<Machine, Failure> {
+        let machine = Machine::new(self.device, self.arch.clone(), plan.clone(), origin.into())?;
+        check(&machine, &self.encoder, self.set.longest())?;
+        Ok(machine)
+    }
+
+    /// Measures a plan on one half.
+    pub fn measure(&self, plan: &Plan, origin: &str, half: Half) -> Result<Quality, Failure> {
+        let machine = self.machine(plan, origin)?;
+        let texts = self.set.half(half);
+        let embedded: Vec<Embedded> =
+            texts.par_iter().map(|&i| embed(&machine, &self.encoder, &self.set.texts[i].ids)).collect();
+        let pruned: Vec<&Array1<f64>> = embedded.iter().map(|e| &e.embedding.vector).collect();
+        let dense: Vec<&Array1<f64>> = texts.iter().map(|&i| &self.dense[i]).collect();
+        let cosines: Vec<f64> = pruned.iter().zip(&dense).map(|(p, d)| p.dot(*d)).collect();
+        let mut total = LayerReport::default();
+        embedded.iter().for_each(|e| total += &e.total());
+        Ok(Quality {
+            mean_cosine: cosines.iter().sum::<f64>() / cosines.len() as f64,
+            worst_cosine: cosines.iter().copied().fold(1.0, f64::min),
+            spearman: self.spearman(half, &texts, &pruned),
+            top1_agreement: metrics::top1_agreement(&dense, &pruned),
+            total,
+        })
+    }
+
+    fn spearman(&self, half: Half, texts: &[usize], vectors: &[&Array1<f64>]) -> f64 {
+        let of = |text: usize| vectors[texts.iter().position(|&t| t == text).expect("pairs stay within a half")];
+        let pairs = self.set.pairs(half);
+        let similarity: Vec<f64> = pairs.iter().map(|p| of(p.anchor).dot(of(p.variant))).collect();
+        let grades: Vec<f64> = pairs.iter().map(|p| p.grade).collect();
+        metrics::spearman(&similarity, &grades)
+    }
+
+    /// Token ids of the tune half.
+    fn tune_ids(&self) -> Vec<&[u32]> {
+        self.set.half(Half::Tune).into_iter().map(|i| &self.set.texts[i].ids[..]).collect()
+    }
+
+    /// Mean cosine over the shorter half of the tune texts, for measurements that are many.
+    fn mean_cosine_of_short(&self, plan: &Plan) -> Result<f64, Failure> {
+        let machine = self.machine(plan, "ablation")?;
+        let mut texts = self.set.half(Half::Tune);
+        texts.sort_by_key(|&i| self.set.texts[i].ids.len());
+        texts.truncate(texts.len().div_ceil(2));
+        let sum: f64 = texts
+            .par_iter()
+            .map(|&i| embed(&machine, &self.encoder, &self.set.texts[i].ids).embedding.vector.dot(&self.dense[i]))
+            .collect::<Vec<f64>>()
+            .iter()
+            .sum();
+        Ok(sum / texts.len() as f64)
+    }
+
+    fn dense_spearman(&self, half: Half) -> f64 {
+        let texts = self.set.half(half);
+        self.spearman(half, &texts, &texts.iter().map(|&i| &self.dense[i]).collect::<Vec<_>>())
+    }
+}
+
+/// Runs the command.
+pub fn command(args: &EvalArgs) -> Result<(), Failure> {
+    let arch = ArchConfig::load(&args.arch)?;
+    let plans = args
+        .plan
+        .iter()
+        .map(|path| Ok((path.display().to_string(), Plan::load(path)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    for folder in [&args.sweep, &args.search].into_iter().flatten() {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", folder.display()))?;
+        output::check_writable(&folder.join("table.md"))?;
+    }
+    let encoder = load_model(&args.model)?;
+    let set = SentenceSet::load(&args.sentences, &encoder, args.every as usize)?;
+    let bar = progress(set.texts.len(), "dense");
+    let dense = set
+        .texts
+        .par_iter()
+        .map(|t| {
+            let e = embed_dense(&encoder, &t.ids);
+            bar.inc(1);
+            e
+        })
+        .collect();
+    bar.finish_and_clear();
+    let evaluator = Evaluator { encoder, device: args.device, arch, set, dense };
+    for (origin, plan) in &plans {
+        evaluator.machine(plan, origin)?;
+    }
+    println!("{}", evaluator.set.summary());
+    for half in [Half::Tune, Half::Test] {
+        println!("dense f64: Spearman {:.4} on the {} half", evaluator.dense_spearman(half), half.name());
+    }
+
+    if let Some(folder) = &args.sweep {
+        sweep::run(&evaluator, folder)?;
+    }
+    if let Some(folder) = &args.search {
+        search::run(&evaluator, folder)?;
+    }
+    if !plans.is_empty() {
+        println!("\ntest half:");
+        let mut table = Table::new();
+        for (origin, plan) in &plans {
+            table.row(origin, &evaluator.measure(plan, origin, Half::Test)?);
+        }
+        print!("{}", table.text());
+    }
+    Ok(())
+}
+
+/// Rows of qualities, readable as text and as Markdown.
+struct Table(String);
+
+impl Table {
+    fn new() -> Self {
+        let mut s = String::new();
+        let columns = ["mean cos", "worst cos", "Spearman", "top-1", "refetched", "vs fp32", "vs 12 bit"];
+        let _ = write!(s, "| {:44} |", "setting");
+        columns.iter().for_each(|c| {
+            let _ = write!(s, " {c:>9} |");
+        });
+        let _ = write!(s, "\n| {:44} |", "---");
+        columns.iter().for_each(|_| s += " --------: |");
+        s.push('\n');
+        Self(s)
+    }
+
+    fn row(&mut self, name: &str, q: &Quality) {
+        let _ = writeln!(
+            self.0,
+            "| {name:44} | {:9.4} | {:9.4} | {:9.4} | {:8.1}% | {:8.1}% | {:8.2}x | {:8.2}x |",
+            q.mean_cosine,
+            q.worst_cosine,
+            q.spearman,
+            100.0 * q.top1_agreement,
+            100.0 * q.refetched(),
+            q.fp32_saving(),
+            q.bits12_saving()
+        );
+    }
+
+    fn text(&self) -> &str {
+        &self.0
+    }
+}

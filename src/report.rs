@@ -158,7 +158,8 @@ impl Report {
             notes.push(format!("head dimension {dim} runs as {padded}, padded with zeros; bytes are those of {dim}"));
         }
         if total.clamped_counts > 0 {
-            notes.push(format!("{} counts of the plan were above what was left and were clamped", total.clamped_counts));
+            notes
+                .push(format!("{} counts of the plan were above what was left and were clamped", total.clamped_counts));
         }
         if !ignored.is_empty() {
             notes.push(format!("{} tensors of the file are not part of the workload and were ignored", ignored.len()));
@@ -247,7 +248,8 @@ impl Report {
         let _ = writeln!(s, "heads kept per layer   {:?}", self.heads_kept);
         let _ = writeln!(s, "refetched rows         {} of {}", self.refetched_rows, self.rows);
         let r = &self.dram.read_bytes;
-        let _ = writeln!(s, "read                   {read} B (q {}, k_msb {}, k_lsb {}, v {})", r.q, r.k_msb, r.k_lsb, r.v);
+        let _ =
+            writeln!(s, "read                   {read} B (q {}, k_msb {}, k_lsb {}, v {})", r.q, r.k_msb, r.k_lsb, r.v);
         let times = |dense: u64| if read == 0 { f64::INFINITY } else { dense as f64 / read as f64 };
         let (b12, b32) = (self.dram.dense_12bit_bytes, self.dram.dense_fp32_bytes);
         let _ = writeln!(s, "dense 12 bit           {b12} B = {:.2} x", times(b12));

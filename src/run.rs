@@ -51,7 +51,9 @@ pub fn command(args: &RunArgs) -> Result<(), Failure> {
         }
         Workload::Counts(counts) => {
             if args.out.is_some() {
-                return Err(Failure::input(format!("--out: {origin} has counts and no tensors, so there is no output")));
+                return Err(Failure::input(format!(
+                    "--out: {origin} has counts and no tensors, so there is no output"
+                )));
             }
             if machine.device == Device::Reference || args.machine.plan.is_some() {
                 let what = if args.machine.plan.is_some() { "--plan" } else { "--device reference" };

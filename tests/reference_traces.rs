@@ -35,7 +35,9 @@ fn reference_reproduces_every_recorded_setting() {
             let replay = r.replay(name);
             let pass = &result.passes[0];
             for layer in 0..layers {
-                checks.eq(&pass.survivors[layer], &positions(&replay["alive"][layer]), || at(&format!("survivors {layer}")));
+                checks.eq(&pass.survivors[layer], &positions(&replay["alive"][layer]), || {
+                    at(&format!("survivors {layer}"))
+                });
                 checks.eq(&pass.heads[layer], &positions(&replay["heads"][layer]), || at(&format!("heads {layer}")));
             }
             expected_checks += 2 * layers as u64;
@@ -82,7 +84,11 @@ fn reference_reproduces_every_recorded_setting() {
         }
     }
     assert!(refetched_rows > 100, "only {refetched_rows} rows were refetched");
-    println!("{} traces x {} settings, {refetched_rows} rows refetched", traces.len(), settings.as_object().unwrap().len());
+    println!(
+        "{} traces x {} settings, {refetched_rows} rows refetched",
+        traces.len(),
+        settings.as_object().unwrap().len()
+    );
     checks.finish(expected_checks);
 }
 
@@ -103,7 +109,9 @@ fn quantiser_gives_the_recorded_integers() {
                     let sum: i64 = q.full.iter().map(|&i| i64::from(i)).sum();
                     let absolute: i64 = q.full.iter().map(|&i| i64::from(i).abs()).sum();
                     let e = &sums[((layer * 3 + t) * heads + head) * 2..][..2];
-                    checks.eq([sum, absolute], [e[0], e[1]], || format!("{} layer {layer} tensor {t} head {head}", r.name));
+                    checks.eq([sum, absolute], [e[0], e[1]], || {
+                        format!("{} layer {layer} tensor {t} head {head}", r.name)
+                    });
                     expected += 1;
                 }
             }

@@ -19,7 +19,6 @@ pub mod plan;
 pub mod rom;
 pub mod toml_file;
 
-
 pub use config::{ArchConfig, ArchError};
 pub use plan::{Plan, PlanError};
 pub use toml_file::FileError;

@@ -47,9 +47,8 @@ impl Recorded {
 
 /// A recorded setting as a plan for a sentence of `tokens` tokens.
 pub fn plan_of(setting: &serde_json::Value, tokens: usize) -> Plan {
-    let list = |key: &str| -> Vec<f64> {
-        setting[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-    };
+    let list =
+        |key: &str| -> Vec<f64> { setting[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
     let keep: Vec<usize> = list("keep")[1..].iter().map(|r| ceil_count(r * tokens as f64).max(2)).collect();
     let heads: Vec<usize> = list("heads")[1..].iter().map(|&h| h as usize).collect();
     let mut text = format!(
@@ -76,8 +75,7 @@ pub fn plan_of(setting: &serde_json::Value, tokens: usize) -> Plan {
 /// All sentences whose trace is there, with the settings; `None` (and a line that says so) without reference data.
 pub fn recorded() -> Option<(serde_json::Value, Vec<Recorded>)> {
     let folder: PathBuf = reference_data("minilm-traces")?;
-    let index: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     let mut traces = vec![];
     for sentence in index["sentences"].as_array().unwrap() {
         let name = sentence["file"].as_str().unwrap();

@@ -1,0 +1,205 @@
+//! Search for plans that save as much traffic as a quality allows: greedy steps on the tune half, each the one that saves
+//! most per loss, until none fits.
+
+use super::{Evaluator, Half, Quality, Table};
+use crate::cli::Failure;
+use crate::infer::progress;
+use crate::output;
+use spatten_arch::Plan;
+use std::path::Path;
+
+/// Mean cosines of the two plans on the test half, and what is held back on the tune half so that the test half keeps them.
+const TARGETS: [(&str, f64, f64); 2] = [("minilm-safe", 0.99, 0.0012), ("minilm-fast", 0.95, 0.006)];
+
+/// A plan as the search moves it.
+#[derive(Debug, Clone, PartialEq)]
+struct Choice {
+    kv_only: bool,
+    /// Per mille of tokens pruned in the last layer.
+    pruned: u32,
+    heads_removed: usize,
+    /// Per cent of values kept.
+    values: u32,
+    q_bits: u32,
+    v_bits: u32,
+    k_msb: u32,
+    /// 0: K is static.
+    k_lsb: u32,
+    /// In per cent.
+    threshold: u32,
+}
+
+impl Choice {
+    fn start() -> Self {
+        Self {
+            kv_only: true,
+            pruned: 0,
+            heads_removed: 0,
+            values: 100,
+            q_bits: 8,
+            v_bits: 8,
+            k_msb: 8,
+            k_lsb: 0,
+            threshold: 5,
+        }
+    }
+
+    fn toml(&self, order: &[(usize, usize)], layers: usize, heads: usize) -> String {
+        let mut s = String::new();
+        if self.pruned > 0 {
+            let r_end = f64::from(self.pruned) / 1000.0;
+            let mode = if self.kv_only { "kv_only" } else { "full" };
+            s += &format!(
+                "[tokens]\nr_start = {:.3}\nr_end = {r_end:.3}\npin = \"first:1\"\nimportance = \"value_weighted\"\nmode = \"{mode}\"\n",
+                r_end * 0.2
+            );
+        }
+        if self.heads_removed > 0 {
+            let mask = mask_without(&order[..self.heads_removed], layers, heads);
+            let rows: Vec<String> = mask.iter().map(|r| format!("    {r:?},\n")).collect();
+            s += &format!("[heads]\nmask = [\n{}]\n", rows.concat());
+        }
+        if self.values < 100 {
+            s += &format!("[values]\nkeep = {:.2}\n", f64::from(self.values) / 100.0);
+        }
+        let k_bits = self.k_msb + self.k_lsb;
+        s += &format!("[quant]\nbits = {{ q = {}, k = {k_bits}, v = {} }}\n", self.q_bits, self.v_bits);
+        if self.k_lsb > 0 {
+            s += &format!(
+                "progressive = true\nmsb = {}\nlsb = {}\nthreshold = {:.2}\nsplit = \"balanced\"\nmsb_first = [\"k\"]\n",
+                self.k_msb,
+                self.k_lsb,
+                f64::from(self.threshold) / 100.0
+            );
+        }
+        s
+    }
+
+    /// The next step in every direction.
+    fn steps(&self, most_heads: usize) -> Vec<Self> {
+        let mut next = vec![];
+        let mut push = |change: &dyn Fn(&mut Self)| {
+            let mut c = self.clone();
+            change(&mut c);
+            if c != *self {
+                next.push(c);
+            }
+        };
+        if self.pruned < 800 {
+            push(&|c| c.pruned += 50);
+            push(&|c| c.pruned += 150);
+        }
+        if self.pruned > 0 && self.kv_only {
+            push(&|c| c.kv_only = false);
+        }
+        push(&|c| c.heads_removed = (c.heads_removed + 2).min(most_heads));
+        if self.values > 10 {
+            push(&|c| c.values -= 10);
+        }
+        if self.q_bits > 3 {
+            push(&|c| c.q_bits -= 1);
+        }
+        if self.v_bits > 3 {
+            push(&|c| c.v_bits -= 1);
+        }
+        if self.k_msb > 3 {
+            push(&|c| c.k_msb -= 1);
+        }
+        if self.k_lsb == 0 {
+            push(&|c| {
+                (c.k_lsb, c.k_msb) = (3, c.k_msb.min(5) - 1);
+            });
+        } else {
+            push(&|c| c.k_lsb -= 1);
+        }
+        next
+    }
+}
+
+/// Heads by how little their loss alone costs, as `(layer, head)`: measured one at a time on the shorter half of the tune
+/// texts.
+pub(super) fn heads_by_loss(evaluator: &Evaluator) -> Result<Vec<(usize, usize)>, Failure> {
+    let (layers, heads) = (evaluator.encoder.layers(), evaluator.encoder.heads());
+    let bar = progress(layers * heads, "heads one by one");
+    let mut losses = vec![];
+    for layer in 0..layers {
+        for head in 0..heads {
+            let mask = mask_without(&[(layer, head)], layers, heads);
+            let plan = Plan::from_toml(&format!("[heads]\nmask = {mask:?}\n"), "head ablation")?;
+            losses.push((1.0 - evaluator.mean_cosine_of_short(&plan)?, (layer, head)));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    losses.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(losses.into_iter().map(|(_, h)| h).collect())
+}
+
+/// A mask with some heads off.
+pub(super) fn mask_without(off: &[(usize, usize)], layers: usize, heads: usize) -> Vec<Vec<u8>> {
+    let mut mask = vec![vec![1; heads]; layers];
+    for &(layer, head) in off {
+        mask[layer][head] = 0;
+    }
+    mask
+}
+
+/// Searches and writes both plans, with what they measure on both halves in their heads.
+pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
+    let order = heads_by_loss(evaluator)?;
+    let (layers, heads) = (evaluator.encoder.layers(), evaluator.encoder.heads());
+    let most_heads = layers * heads / 2;
+    let mut choice = Choice::start();
+    let mut table = Table::new();
+    for (name, target, held_back) in TARGETS {
+        let bar = progress(40, name);
+        let plan_of = |c: &Choice| Plan::from_toml(&c.toml(&order, layers, heads), "search");
+        let mut current = evaluator.measure(&plan_of(&choice)?, "search", Half::Tune)?;
+        loop {
+            let mut best: Option<(f64, Choice, Quality)> = None;
+            for candidate in choice.steps(most_heads) {
+                let q = evaluator.measure(&plan_of(&candidate)?, "search", Half::Tune)?;
+                if q.mean_cosine < target + held_back || q.fp32_saving() <= current.fp32_saving() {
+                    continue;
+                }
+                let gain = (q.fp32_saving() / current.fp32_saving()).ln();
+                let rate = gain / (current.mean_cosine - q.mean_cosine).max(1e-5);
+                if best.as_ref().is_none_or(|(r, ..)| rate > *r) {
+                    best = Some((rate, candidate, q));
+                }
+            }
+            bar.inc(1);
+            let Some((_, next, q)) = best else { break };
+            eprintln!("{name}: cosine {:.4}, {:.2}x fp32: {next:?}", q.mean_cosine, q.fp32_saving());
+            (choice, current) = (next, q);
+        }
+        bar.finish_and_clear();
+        let toml = choice.toml(&order, layers, heads);
+        let plan = Plan::from_toml(&toml, name)?;
+        let test = evaluator.measure(&plan, name, Half::Test)?;
+        let head = format!(
+            "# Written by `spatten eval --search`: the most traffic saved at a mean cosine of at least {target} to dense f64.\n\
+             # {}\n\
+             # tune half: mean cosine {:.4}, {:.2}x fewer bytes than fp32 dense\n\
+             # test half: mean cosine {:.4}, worst {:.4}, Spearman {:.4} (dense {:.4}), top-1 {:.1} %,\n\
+             #            {:.2}x fewer bytes than fp32 dense, {:.2}x than 12-bit dense, {:.1} % of rows refetched\n",
+            evaluator.set.summary(),
+            current.mean_cosine,
+            current.fp32_saving(),
+            test.mean_cosine,
+            test.worst_cosine,
+            test.spearman,
+            evaluator.dense_spearman(Half::Test),
+            100.0 * test.top1_agreement,
+            test.fp32_saving(),
+            test.bits12_saving(),
+            100.0 * test.refetched()
+        );
+        let path = folder.join(format!("{name}.toml"));
+        output::write_atomically(&path, format!("{head}{toml}").as_bytes()).map_err(|e| Failure::Job(e.into()))?;
+        table.row(&format!("{name}, tune"), &current);
+        table.row(&format!("{name}, test"), &test);
+    }
+    println!("\n{}", table.text());
+    Ok(())
+}
