@@ -61,6 +61,8 @@ fn places_that_cannot_be_written_are_named() {
         (folder.path().join("new/"), "new/: cannot write: the path of a folder"),
         (folder.path().join(".."), "cannot write: the path of a folder"),
         (PathBuf::new(), "cannot write: an empty path, expected a file name"),
+        #[cfg(target_os = "linux")]
+        (PathBuf::from("/proc/out"), "/proc/out: cannot write: "),
         (PathBuf::from("/dev/null"), "/dev/null: cannot write: a pipe, device or socket"),
     ] {
         for result in [check_writable(&path), write_atomically(&path, b"x")] {

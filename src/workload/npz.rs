@@ -188,11 +188,11 @@ impl<'a> Archive<'a> {
         }
         // Name and extra field have their own lengths here; numpy reserves a zip64 field only here.
         let start = LOCAL_BYTES + usize::from(u16_at(local, 26)) + usize::from(u16_at(local, 28));
-        let there = local.len().saturating_sub(start) as u64;
-        if entry.packed_bytes > there {
-            return Err(bad(format!("{there} bytes"), &format!("{} (truncated?)", entry.packed_bytes)));
-        }
-        let packed = &local[start..start + entry.packed_bytes as usize];
+        // A local header whose own lengths reach beyond the file leaves nothing, even for an entry of 0 bytes.
+        let packed = local.get(start..).unwrap_or_default();
+        let Some(packed) = packed.get(..entry.packed_bytes as usize) else {
+            return Err(bad(format!("{} bytes", packed.len()), &format!("{} (truncated?)", entry.packed_bytes)));
+        };
         let data = match entry.method {
             STORED => Cow::Borrowed(packed),
             DEFLATED => {
@@ -221,5 +221,25 @@ impl<'a> Archive<'a> {
             return Err(bad(format!("CRC-32 {:08x}", crc.sum()), &format!("{:08x}, as the directory says", entry.crc)));
         }
         Ok(Some(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_together_stay_below_the_limit() {
+        // Entries may share their bytes, so the sum of their sizes is not bounded by the file.
+        let entry = || Entry { flags: 0, method: STORED, crc: 0, packed_bytes: 0, bytes: 3 << 30, offset: 0 };
+        let entries = BTreeMap::from([("q.npy".to_string(), entry()), ("k.npy".to_string(), entry())]);
+        let archive = Archive { origin: "t", bytes: b"PK\x03\x04", entries };
+        let mut budget = MAX_NPZ_BYTES;
+        let first = archive.entry("q", &mut budget).unwrap_err().to_string();
+        assert!(first.contains("no local header"), "{first}");
+        let second = archive.entry("k", &mut budget).unwrap_err().to_string();
+        let expected =
+            "t: npz entry k after the arrays before it of 3221225472 bytes is too large, expected at most 1073741824";
+        assert_eq!(second, expected);
     }
 }

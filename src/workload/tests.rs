@@ -510,6 +510,14 @@ fn damaged_npz_is_named() {
     refused(parse(&empty, "t"), &["t: tensor q is missing", "no tensors"]);
 }
 
+/// Found by fuzzing: the slice of an entry of 0 bytes began beyond the end of the file.
+#[test]
+fn a_local_header_that_reaches_beyond_the_file_is_refused() {
+    let mut bytes = zip_of(&[("q.npy", vec![])], zip::CompressionMethod::Stored);
+    bytes[26..30].fill(0xff);
+    refused(parse(&bytes, "t"), &["t: npy header of q: 0 bytes beginning with"]);
+}
+
 #[test]
 fn an_archive_that_lies_about_its_size_is_cut() {
     let zeros = vec![0u8; 1 << 20];
@@ -523,15 +531,10 @@ fn an_archive_that_lies_about_its_size_is_cut() {
     refused(claim(1000), &["t: npz entry q: at least 1001 bytes, expected 1000, as the directory says"]);
     refused(claim(1_060_000), &["t: npz entry q: 1048576 bytes, expected 1060000"]);
     refused(claim(0xffff_fff0), &["t: npz entry q: 4294967280 bytes said to come from", "1032 times"]);
-    // Entries may share their compressed bytes; together they may not exceed the budget.
-    let archive = |count: usize| {
-        let names = ["q.npy", "k.npy"];
-        zip_of(&names[..count].iter().map(|n| (*n, vec![0u8; 16])).collect::<Vec<_>>(), zip::CompressionMethod::Stored)
-    };
-    let mut bytes = archive(1);
-    let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
-    bytes[directory + 24..directory + 28].copy_from_slice(&0xffff_fff0u32.to_le_bytes());
-    refused(parse(&bytes, "t"), &["t: npz entry q: 16 bytes, expected 4294967280"]);
+    let mut stored = zip_of(&[("q.npy", vec![0u8; 16])], zip::CompressionMethod::Stored);
+    let directory = stored.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    stored[directory + 24..directory + 28].copy_from_slice(&0xffff_fff0u32.to_le_bytes());
+    refused(parse(&stored, "t"), &["t: npz entry q: 16 bytes, expected 4294967280"]);
 }
 
 #[test]
