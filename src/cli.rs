@@ -3,6 +3,7 @@
 use crate::device::Device;
 use crate::{docs, eval, infer, run};
 use clap::{Args, Parser, Subcommand};
+use spatten_arch::toml_file::one_line;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,7 +80,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let text = e.to_string();
             let first = text.split("\n\n").next().unwrap_or_default();
             let line: Vec<&str> = first.lines().map(str::trim).collect();
-            eprintln!("{} (see spatten --help)", line.join(" "));
+            eprintln!("{} (see spatten --help)", one_line(&line.join(" ")));
             return ExitCode::from(2);
         }
     };
@@ -95,6 +96,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Failure::Input(e)) => (e, 2),
         Err(Failure::Job(e)) => (e, 1),
     };
-    eprintln!("error: {}", format!("{error:#}").replace('\n', "; "));
+    eprintln!("error: {}", one_line(&format!("{error:#}")));
     ExitCode::from(status)
 }

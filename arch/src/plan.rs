@@ -321,7 +321,7 @@ pub struct Pin {
 impl Pin {
     /// Whether the token at `position`, number `rank` of `count` real tokens, is pinned.
     pub fn holds(&self, position: usize, rank: usize, count: usize) -> bool {
-        rank < self.first || rank + self.last >= count || self.positions.contains(&position)
+        rank < self.first || rank.saturating_add(self.last) >= count || self.positions.contains(&position)
     }
 }
 
@@ -618,6 +618,8 @@ mod tests {
         p.check_for("x", 3, 2, 12).unwrap();
         assert_eq!(plan("[tokens]\npin = [0, 5]").tokens.pin.unwrap().positions, [0, 5]);
         assert_eq!(plan("[tokens]\npin = \"none\"").tokens.pin, Some(Pin::default()));
+        let all = plan(&format!("[tokens]\npin = \"last:{}\"", usize::MAX)).tokens.pin.unwrap();
+        assert!(all.holds(5, 5, 9), "a pin of everything does not overflow");
     }
 
     #[test]

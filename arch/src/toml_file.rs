@@ -72,13 +72,18 @@ pub fn load<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, F
     parse(&read(path, what)?, &path.display().to_string())
 }
 
+/// Text that may come from a file, fit for one line of a terminal.
+pub fn one_line(text: &str) -> String {
+    text.replace('\n', "; ").chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, FileError> {
     toml::from_str(text).map_err(|e| FileError::Parse {
-        origin: origin.to_string(),
+        origin: one_line(origin),
         line: match e.span() {
             Some(span) => format!(":{}", 1 + text[..span.start.min(text.len())].matches('\n').count()),
             None => String::new(),
         },
-        message: e.message().replace('\n', "; "),
+        message: one_line(e.message()),
     })
 }

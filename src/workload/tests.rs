@@ -323,7 +323,7 @@ fn bad_mask_is_named() {
     refused(with(vec![1, 1]), &["t: tensor mask: shape [2], expected [3], one per key"]);
     refused(with(vec![]), &["t: tensor mask: shape [0], expected [3]"]);
     refused(with(vec![1, 2, 1]), &["t: tensor mask: 2 at [1], expected 0 (padding) or 1 (a real token)"]);
-    refused(with(vec![0, 0, 0]), &["t: tensor mask: all 0, expected at least one real token"]);
+    assert!(with(vec![0, 0, 0]).is_ok(), "no real token has a defined answer: all outputs 0");
 }
 
 #[test]
