@@ -84,13 +84,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let result = match cli.command {
+    // A bug is one line too, and the job's failure.
+    std::panic::set_hook(Box::new(|panic| eprintln!("error: internal: {}", one_line(&panic.to_string()))));
+    let result = std::panic::catch_unwind(|| match cli.command {
         Command::Run(args) => run::command(&args),
         Command::Infer(args) => infer::command(&args),
         Command::Eval(args) => eval::command(&args),
         Command::Calibrate(args) => infer::calibrate(&args),
         Command::Docs(args) => docs::command(&args),
-    };
+    });
+    let Ok(result) = result else { return ExitCode::FAILURE };
     let (error, status) = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Input(e)) => (e, 2),

@@ -204,7 +204,7 @@ impl Formats {
                 0,
                 Impossible,
                 "step of Q * step of K",
-                "|product| <= 2^(2(n-1)), 128 of them; all at once (floor splits) need one bit more",
+                "a product is at most 2^(2(n-1)), 128 of them; all at once (floor splits) need one bit more",
             ),
             scale_mantissa: format(
                 "scale_mantissa",
@@ -335,11 +335,11 @@ impl Formats {
             value_sum: format(
                 "value_sum",
                 s,
-                bits - 1 + key_bits + 1,
+                bits,
                 PROBABILITY_FRACTION as i32,
                 Impossible,
                 "step of V",
-                "rounded probabilities sum to at most 1 + keys/2^13",
+                "rounded probabilities sum to at most 1 + keys/2^13, 1.5 for 4096 keys",
             ),
             output: format(
                 "output",
@@ -357,7 +357,7 @@ impl Formats {
                 0,
                 Saturates,
                 "head unit of the context",
-                "sum |out| < 2^22, 8 fraction bits, 1024 rows, 24 layers < 2^45; scaled by a mantissa and shift like a score",
+                "a row's sum of magnitudes < 2^22, 8 fraction bits, 1024 rows, 24 layers < 2^45; scaled by a mantissa and shift like a score",
             ),
             decay: format("decay", u, 1, DECAY_FRACTION as i32, Impossible, "1", "gamma = 1 must be exact"),
         }

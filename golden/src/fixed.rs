@@ -41,25 +41,24 @@ pub struct Fixed {
     head_unit: Option<f64>,
 }
 
-/// Largest difference of a token's importance from f64 on the same integers, after `rows` (row, head) pairs could see it.
-///
-/// Per row: rounding of the increment 2^-17, and relative to the probability: logit and exponential errors, of which a row
-/// that is not adversarial sees less than 2^-12 in the mean. Measured on the recorded model: at most 2^-17.4 per row.
+/// Largest difference of a token's importance from f64 on the same integers, after `rows` (row, head) pairs could see it:
+/// four standard deviations of the increments' independent roundings (each at most 2^-17), and relative to the score the
+/// logit, exponential and reciprocal errors, 2^-13 together on rows that are not adversarial.
 pub fn token_importance_error(rows: u64, importance: f64) -> f64 {
-    rows as f64 * (-17f64).exp2() + importance * (-12f64).exp2()
+    4.0 * (rows as f64 / 3.0).sqrt() * (-17f64).exp2() + importance * (-13f64).exp2()
 }
 
-/// Smallest margin between the last kept and the first dropped token at which `fixed` surely decides as f64 does, from the
-/// score at the cut. `same_inputs`: f64 works on the same integers; otherwise on unquantised inputs, and 12-bit steps move
-/// a score by up to 2^-11 of itself and 2^-15 per row (measured: 3.6e-4 and 2^-15.5).
+/// Smallest margin between the last kept and the first dropped token at which `fixed` decides as f64 does, from the score
+/// at the cut. `same_inputs`: f64 works on the same integers; otherwise on unquantised inputs, and 12-bit steps move a
+/// score by up to 2^-11 of itself (measured on the recorded model: 3.6e-4 = 2^-11.4).
 pub fn token_decision_error(rows: u64, score_at_cut: f64, same_inputs: bool) -> f64 {
-    let quantisation = if same_inputs { 0.0 } else { rows as f64 * (-15f64).exp2() + score_at_cut * (-11f64).exp2() };
+    let quantisation = if same_inputs { 0.0 } else { score_at_cut * (-11f64).exp2() };
     2.0 * (token_importance_error(rows, score_at_cut) + quantisation)
 }
 
 /// Largest difference of a head's importance from f64, relative. Outputs are rounded to 16 bits and probabilities to 12
-/// (measured: 7.2e-4 of the score, 12-bit inputs included). With local value pruning, probabilities that are equal in 12
-/// bits are chosen by index and not by their hidden bits: measured 5.9e-3.
+/// (measured: 7.2e-4 = 2^-10.4 of the score, 12-bit inputs included). With local value pruning, probabilities that are equal
+/// in 12 bits are chosen by index and not by their hidden bits: measured 5.9e-3 = 2^-7.4, and above 2^-7 with a scale per token.
 pub fn head_importance_error(importance: f64, prunes_values: bool) -> f64 {
     importance * if prunes_values { (-6f64).exp2() } else { (-10f64).exp2() }
 }

@@ -1,0 +1,53 @@
+# spatten: `make help` lists everything. `make run` and `make test` need nothing but git, make, cargo and the registries:
+# setup.sh brings the rest.
+
+CARGO ?= cargo
+MODEL ?= all-MiniLM-L6-v2
+PLAN ?= plans/minilm-safe.toml
+SPATTEN = target/release/spatten
+
+.PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: setup build ## embed sentences with a real transformer, its attention pruned and bit-exact (PLAN=..., MODEL=...)
+	$(SPATTEN) infer --model $(MODEL) --file data/sentences.txt --plan $(PLAN)
+
+test: setup ## everything a contributor needs: unit, property, end-to-end tests, lints, generated tables
+	@rm -rf target/checks
+	$(CARGO) test --workspace --locked
+	$(CARGO) run -q --locked -- docs --check
+	@sh tests/count-checks.sh
+
+test-long: test ## hours: the same, fuzzing every loader for ten minutes each
+	fuzz/run.sh 600
+
+setup: ## system packages and the model (into the user's cache)
+	@sh setup.sh build
+	@sh setup.sh model
+
+build: ## release build of the command line
+	$(CARGO) build --release --locked
+
+lint: ## format, clippy and rustdoc, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+docs: ## rewrite the tables that are generated from the arch crate
+	$(CARGO) run -q --locked -- docs
+
+bench: ## criterion benchmarks of the golden model
+	$(CARGO) bench --locked -p spatten-golden --bench layer
+
+eval: setup build ## quality sweep, plan search and report on the test half (about 25 minutes)
+	$(SPATTEN) eval --sweep docs/quality
+	$(SPATTEN) eval --search plans
+	$(SPATTEN) eval --plan plans/paper.toml --plan plans/minilm-safe.toml --plan plans/minilm-fast.toml
+
+fuzz: ## every loader for a minute each (needs cargo-fuzz)
+	fuzz/run.sh 60
+
+clean: ## everything that was built
+	$(CARGO) clean
