@@ -26,6 +26,10 @@ pub const SCALE_MANTISSA_BITS: u32 = 18;
 pub const SCALE_SHIFT_MAX: u32 = 63;
 /// Fraction bits of a per-token scale relative to the largest of its head.
 pub const TOKEN_SCALE_FRACTION: u32 = 17;
+/// Bits of a token's scale beside its K or V row.
+pub const TOKEN_SCALE_BITS: u32 = TOKEN_SCALE_FRACTION + 1;
+/// Bits of a query's score scale beside its row: mantissa and shift.
+pub const QUERY_SCALE_BITS: u32 = SCALE_MANTISSA_BITS + 6;
 /// Bits of a value norm relative to the norm unit of its context.
 pub const VALUE_NORM_BITS: u32 = 18;
 /// log2 of how far norms may grow above those of the context's first layer before they saturate.

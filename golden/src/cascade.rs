@@ -11,7 +11,7 @@ use crate::trace::Mode;
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 use spatten_arch::Plan;
-use spatten_arch::format::OUTPUT_BITS;
+use spatten_arch::format::{OUTPUT_BITS, QUERY_SCALE_BITS, TOKEN_SCALE_BITS, VALUE_NORM_BITS};
 use spatten_arch::plan::{GenerationCascade, Importance, Pin, Scale, Tensor, TokenMode};
 use std::ops::AddAssign;
 
@@ -390,6 +390,10 @@ impl<B: Backend> Cascade<B> {
         let (dim, tokens) = (s.head_dim, report.tokens);
         let bits = |t: Tensor| self.quantiser.as_ref().map_or((32, 0), |q| q.plane_bits(t));
         let bytes = |rows: usize, bits: u32| plane_bytes(rows * dim, bits) as u64;
+        // Words that lie beside the rows: a scale per token, a norm per value.
+        let per_token = matches!(self.plan.quant.as_ref().map(|q| &q.scale), Some(Scale::Token));
+        let weighted = self.plan.tokens.importance == Importance::ValueWeighted;
+        let scales = |rows: usize, bits: u32| if per_token { plane_bytes(rows, bits) as u64 } else { 0 };
         let group = s.heads / s.kv_heads;
         let seen = visible.iter().copied().max().unwrap_or(0);
         for kv_head in 0..s.kv_heads {
@@ -406,14 +410,17 @@ impl<B: Backend> Cascade<B> {
             let count = |pick: fn(&HeadResult<B::Score>) -> &Vec<bool>| {
                 (0..tokens).filter(|&j| of_group.iter().any(|r| pick(r)[j])).count()
             };
-            report.k_msb_bytes += bytes(seen, bits(Tensor::K).0);
+            report.k_msb_bytes += bytes(seen, bits(Tensor::K).0) + scales(seen, TOKEN_SCALE_BITS);
             report.k_lsb_bytes += bytes(lsb_seen, bits(Tensor::K).1);
-            report.v_bytes += bytes(count(|r| &r.value_needed), bits(Tensor::V).0);
+            let values = count(|r| &r.value_needed);
+            report.v_bytes += bytes(values, bits(Tensor::V).0) + scales(values, TOKEN_SCALE_BITS);
+            report.v_bytes += if weighted { plane_bytes(seen, VALUE_NORM_BITS) as u64 } else { 0 };
             report.v_bytes += bytes(count(|r| &r.value_lsb_needed), bits(Tensor::V).1);
         }
         for r in results {
             let again = r.refetched.iter().filter(|a| **a).count();
             report.q_bytes += bytes(visible.len(), bits(Tensor::Q).0) + bytes(again, bits(Tensor::Q).1);
+            report.q_bytes += scales(visible.len(), QUERY_SCALE_BITS);
             report.write_bytes += bytes(visible.len(), OUTPUT_BITS);
         }
         if s.mode == Mode::Decode && !self.queries.is_empty() {

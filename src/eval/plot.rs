@@ -40,13 +40,15 @@ fn try_draw(
         let margin = ((high - low) * 0.05).max(1e-6);
         low - margin..high + margin
     };
+    const LEGEND_WIDTH: i32 = 270;
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (860, 520)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (1000, 520)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(title, ("sans-serif", 20))
             .margin(12)
+            .margin_right(LEGEND_WIDTH)
             .x_label_area_size(42)
             .y_label_area_size(64)
             .build_cartesian_2d(range(|p| p.0), range(|p| p.1))?;
@@ -57,23 +59,16 @@ fn try_draw(
             .light_line_style(RGBColor(0xf0, 0xf0, 0xf0))
             .label_style(("sans-serif", 13))
             .draw()?;
-        for (s, colour) in series.iter().zip(COLOURS.iter().cycle()) {
+        for (i, (s, colour)) in series.iter().zip(COLOURS.iter().cycle()).enumerate() {
             if lines {
                 chart.draw_series(LineSeries::new(s.points.iter().copied(), colour.stroke_width(2)))?;
             }
-            let dots = s.points.iter().map(|&p| Circle::new(p, 4, colour.filled()));
-            chart
-                .draw_series(dots)?
-                .label(s.name.clone())
-                .legend(|(x, y)| Circle::new((x + 10, y), 4, colour.filled()));
+            chart.draw_series(s.points.iter().map(|&p| Circle::new(p, 4, colour.filled())))?;
+            // Beside the chart, where it covers no point.
+            let (x, y) = (1000 - LEGEND_WIDTH + 14, 60 + 22 * i as i32);
+            area.draw(&Circle::new((x, y), 4, colour.filled()))?;
+            area.draw(&Text::new(s.name.clone(), (x + 12, y - 7), ("sans-serif", 13)))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(0xcc, 0xcc, 0xcc))
-            .label_font(("sans-serif", 13))
-            .draw()?;
         area.present()?;
     }
     Ok(svg)

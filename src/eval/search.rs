@@ -27,6 +27,8 @@ struct Choice {
     k_lsb: u32,
     /// In per cent.
     threshold: u32,
+    /// One scale per token instead of one per head.
+    per_token: bool,
 }
 
 impl Choice {
@@ -41,6 +43,7 @@ impl Choice {
             k_msb: 8,
             k_lsb: 0,
             threshold: 5,
+            per_token: false,
         }
     }
 
@@ -64,6 +67,9 @@ impl Choice {
         }
         let k_bits = self.k_msb + self.k_lsb;
         s += &format!("[quant]\nbits = {{ q = {}, k = {k_bits}, v = {} }}\n", self.q_bits, self.v_bits);
+        if self.per_token {
+            s += "scale = \"token\"\n";
+        }
         if self.k_lsb > 0 {
             s += &format!(
                 "progressive = true\nmsb = {}\nlsb = {}\nthreshold = {:.2}\nsplit = \"balanced\"\nmsb_first = [\"k\"]\n",
@@ -104,6 +110,17 @@ impl Choice {
         }
         if self.k_msb > 3 {
             push(&|c| c.k_msb -= 1);
+        }
+        if !self.per_token {
+            // Its words cost bytes, so it only pays together with narrower rows.
+            for fewer in 1..=2 {
+                push(&|c| {
+                    c.per_token = true;
+                    for bits in [&mut c.q_bits, &mut c.v_bits, &mut c.k_msb] {
+                        *bits = (*bits - fewer).max(3);
+                    }
+                });
+            }
         }
         if self.k_lsb == 0 {
             push(&|c| {

@@ -171,7 +171,7 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
         for s in &group.settings {
             let plan = Plan::from_toml(&s.toml, "sweep")?;
             let q: Quality = evaluator.measure(&plan, "sweep", Half::Tune)?;
-            table.row(&format!("{} @ {}", s.series, s.x), &q);
+            table.row(&format!("{} @ {}", s.series, (s.x * 1000.0).round() / 1000.0), &q);
             match series.last_mut().filter(|l| l.name == s.series) {
                 Some(last) => last.points.push((s.x, q.mean_cosine)),
                 None => series.push(Series { name: s.series.clone(), points: vec![(s.x, q.mean_cosine)] }),
