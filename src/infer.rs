@@ -242,10 +242,9 @@ pub fn command(args: &InferArgs) -> Result<(), Failure> {
     }
     if let Some(path) = &args.out {
         let shape = [results.len(), encoder.hidden()];
-        let flat =
-            |pick: &dyn Fn(&(Array1<f64>, Embedded)) -> Vec<f32>| results.iter().flat_map(pick).collect::<Vec<_>>();
-        let embeddings = flat(&|r| r.1.embedding.vector.iter().map(|&x| x as f32).collect());
-        let dense = flat(&|r| r.0.iter().map(|&x| x as f32).collect());
+        let flat = |vectors: Vec<&Array1<f64>>| vectors.into_iter().flatten().map(|&x| x as f32).collect::<Vec<_>>();
+        let embeddings = flat(results.iter().map(|r| &r.1.embedding.vector).collect());
+        let dense = flat(results.iter().map(|r| &r.0).collect());
         let bytes = OutTensors::new().f32("embeddings", &shape, &embeddings).f32("dense", &shape, &dense).to_bytes();
         output::write_atomically(path, &bytes).map_err(job)?;
     }

@@ -70,6 +70,22 @@ pub struct HeadResult<S> {
     pub saturations: Saturations,
 }
 
+impl<S: Copy + Default> HeadResult<S> {
+    /// All zero, for a head of so many query rows, survivors and dimensions.
+    pub fn new(rows: usize, keys: usize, dim: usize) -> Self {
+        Self {
+            out: Array2::zeros((rows, dim)),
+            head_increments: vec![S::default(); rows],
+            refetched: vec![false; rows],
+            value_needed: vec![false; keys],
+            value_lsb_needed: vec![false; keys],
+            macs: 0,
+            topk_calls: 0,
+            saturations: Saturations::default(),
+        }
+    }
+}
+
 /// Values that did not fit their format and were held at its limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Saturations {
@@ -488,7 +504,7 @@ impl<B: Backend> Attention for Cascade<B> {
             .map(|&head| HeadJob { head, kv_head: head / group, visible: &visible, plan: &self.plan })
             .collect();
         let backend = &self.backend;
-        let done: Vec<(HeadResult<B::Score>, Vec<B::Score>)> = jobs
+        let (results, totals): (Vec<_>, Vec<_>) = jobs
             .par_iter()
             .map(|job| {
                 let mut totals = vec![B::Score::default(); keys];
@@ -499,11 +515,11 @@ impl<B: Backend> Attention for Cascade<B> {
                 });
                 (result, totals)
             })
-            .collect();
+            .unzip();
 
         let mut report = LayerReport { tokens: keys, queries, heads: jobs.len(), ..LayerReport::default() };
         report.saturations.value_norm = norm_saturations;
-        for (job, (_, totals)) in jobs.iter().zip(&done) {
+        for (job, totals) in jobs.iter().zip(&totals) {
             let sums: Vec<(B::Score, bool)> = self
                 .survivors
                 .iter()
@@ -526,7 +542,6 @@ impl<B: Backend> Attention for Cascade<B> {
                 }
             }
         }
-        let results: Vec<HeadResult<B::Score>> = done.into_iter().map(|(r, _)| r).collect();
         for (&h, r) in self.heads.iter().zip(&results) {
             for &i in &r.head_increments {
                 let (sum, saturated) = self.backend.add(ScoreKind::Head, self.head_sums[h], i);

@@ -8,7 +8,7 @@
 
 use crate::attention::LayerInput;
 use crate::bitwidth_converter::Conversion;
-use crate::cascade::{Backend, HeadJob, HeadResult, LayerContext, Saturations, ScoreKind};
+use crate::cascade::{Backend, HeadJob, HeadResult, LayerContext, ScoreKind};
 use crate::dot_product::{self, ScaleFactor};
 use crate::quantiser::{Quantised, Quantiser, Step};
 use crate::{importance_accumulator, multiply_value, radix_select, requant_decision, softmax, top_k};
@@ -144,29 +144,31 @@ impl Fixed {
     }
 
     /// Logits of a row; counts those that saturate.
-    fn logits(
-        &self,
-        q: &Operands,
-        k: &Operands,
-        row: usize,
-        all: bool,
-        visible: usize,
-        factor: ScaleFactor,
-        out: &mut Vec<i32>,
-    ) -> u64 {
-        let query = row_slice(q.rows(all).row(row));
-        let keys = k.rows(all).as_slice().expect("rows are contiguous");
+    fn logits(&self, pass: &RowPass<'_>, out: &mut Vec<i32>) -> u64 {
+        let query = row_slice(pass.q.rows(pass.all).row(pass.row));
+        let keys = pass.k.rows(pass.all).as_slice().expect("rows are contiguous");
         let narrow = self.datapath_bits <= 12;
         let mut saturations = 0;
         out.clear();
-        out.extend(keys.chunks_exact(query.len()).take(visible).enumerate().map(|(j, key)| {
+        out.extend(keys.chunks_exact(query.len()).take(pass.visible).enumerate().map(|(j, key)| {
             let dot = if narrow { dot_product::integer_narrow(query, key) } else { dot_product::integer(query, key) };
-            let (logit, saturated) = dot_product::scale(dot, k.token_scale(j), factor, &self.formats);
+            let (logit, saturated) = dot_product::scale(dot, pass.k.token_scale(j), pass.factor, &self.formats);
             saturations += u64::from(saturated);
             logit as i32
         }));
         saturations
     }
+}
+
+/// One pass of a query row over the keys that it sees.
+struct RowPass<'a> {
+    q: &'a Operands,
+    k: &'a Operands,
+    row: usize,
+    visible: usize,
+    factor: ScaleFactor,
+    /// With LSBs, or MSBs only.
+    all: bool,
 }
 
 impl Backend for Fixed {
@@ -244,16 +246,7 @@ impl Backend for Fixed {
         let (q, k, v) = (&layer.q[job.head], &layer.k[job.kv_head], &layer.v[job.kv_head]);
         let (keys, dim) = v.full.dim();
         let rows = job.visible.len();
-        let mut result = HeadResult {
-            out: Array2::zeros((rows, dim)),
-            head_increments: vec![0; rows],
-            refetched: vec![false; rows],
-            value_needed: vec![false; keys],
-            value_lsb_needed: vec![false; keys],
-            macs: 0,
-            topk_calls: 0,
-            saturations: Saturations::default(),
-        };
+        let mut result = HeadResult::new(rows, keys, dim);
         let norms = layer.norms.get(job.kv_head);
         let shared_factor = ScaleFactor::for_logits(q.unit * k.unit * layer.scale);
         let output_step = self.formats.output.value(1) * v.unit;
@@ -274,17 +267,17 @@ impl Backend for Fixed {
                     ScaleFactor::for_logits(q.unit * relative * k.unit * layer.scale)
                 }
             };
-            let mut again = layer.threshold_inverse.is_none();
+            let mut pass = RowPass { q, k, row, visible, factor, all: layer.threshold_inverse.is_none() };
             let mut passes = 1;
-            result.saturations.logit += self.logits(q, k, row, again, visible, factor, &mut logits);
+            result.saturations.logit += self.logits(&pass, &mut logits);
             exponentials.load(&logits);
             if let Some(inverse) = layer.threshold_inverse
                 && requant_decision::fixed(exponentials.sum, inverse)
             {
-                again = true;
+                pass.all = true;
                 passes = 2;
                 result.refetched[row] = true;
-                result.saturations.logit += self.logits(q, k, row, again, visible, factor, &mut logits);
+                result.saturations.logit += self.logits(&pass, &mut logits);
                 exponentials.load(&logits);
             }
             let divisor = exponentials.divisor().expect("the row is not empty");
@@ -299,7 +292,7 @@ impl Backend for Fixed {
             observe(row, &increments[..visible]);
             let probabilities = &probabilities[..visible];
             sum.fill(0);
-            let values = v.rows(again).as_slice().expect("rows are contiguous");
+            let values = v.rows(pass.all).as_slice().expect("rows are contiguous");
             let kept_count = job.plan.value_count(visible);
             let refetched = result.refetched[row];
             let mut keep = |j: usize| {

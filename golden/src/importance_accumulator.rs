@@ -59,7 +59,7 @@ pub fn mean(sum: u64, rows: u64, format: &Format) -> (u64, bool) {
     }
     let exponent = rows.ilog2();
     let normalised = if exponent <= 17 { rows << (17 - exponent) } else { rows >> (exponent - 17) };
-    let product = u128::from(sum) * u128::from(divide::reciprocal(normalised as u32)) << REMAINING;
+    let product = (u128::from(sum) * u128::from(divide::reciprocal(normalised as u32))) << REMAINING;
     let shift = 17 + exponent;
     let mean = (product + (1 << (shift - 1))) >> shift;
     let (value, saturated) = format.saturate(i64::try_from(mean).unwrap_or(i64::MAX));

@@ -4,7 +4,7 @@
 //! factor, so that equal integers give exact ties; everything after that is f64.
 
 use crate::attention::LayerInput;
-use crate::cascade::{Backend, HeadJob, HeadResult, LayerContext, Saturations, ScoreKind};
+use crate::cascade::{Backend, HeadJob, HeadResult, LayerContext, ScoreKind};
 use crate::quantiser::{Quantised, Quantiser, Step};
 use crate::{dot_product, importance_accumulator, multiply_value, requant_decision, softmax, top_k};
 use ndarray::{Array2, Array3, Axis};
@@ -97,16 +97,7 @@ impl Backend for Reference {
         let (keys, dim) = v.dim();
         let rows = job.visible.len();
         let quant = job.plan.quant.as_ref().filter(|q| q.progressive);
-        let mut result = HeadResult {
-            out: Array2::zeros((rows, dim)),
-            head_increments: vec![0.0; rows],
-            refetched: vec![false; rows],
-            value_needed: vec![false; keys],
-            value_lsb_needed: vec![false; keys],
-            macs: 0,
-            topk_calls: 0,
-            saturations: Saturations::default(),
-        };
+        let mut result = HeadResult::new(rows, keys, dim);
         let norms: Option<Vec<f64>> =
             layer.weighted.then(|| v.outer_iter().map(|r| r.iter().map(|x| x.abs()).sum()).collect());
         let mut sum = vec![0.0; dim];
