@@ -333,10 +333,11 @@ impl<B: Backend> Cascade<B> {
             Some(p) => Some(p).filter(|&p| s.rows > 0 && s.mask[p]).into_iter().collect(),
             None => real.iter().copied().filter(|&p| p >= first_row).collect(),
         };
-        let pin = match (&self.plan.tokens.pin, s.mode) {
+        let pin = match (&self.plan.tokens.pin, current) {
             (Some(pin), _) => pin.clone(),
-            (None, Mode::Decode) => Pin { last: 1, ..Pin::default() },
-            (None, _) => Pin::default(),
+            // By position: where the current token is padding, the last real one is an older token without a privilege.
+            (None, Some(position)) => Pin { positions: vec![position], ..Pin::default() },
+            (None, None) => Pin::default(),
         };
         self.pinned = vec![false; tokens];
         for (rank, &p) in real.iter().enumerate() {
