@@ -66,6 +66,8 @@ pub struct Quality {
     pub top1_agreement: f64,
     /// Sums over texts and layers.
     pub total: LayerReport,
+    /// Operations of attention without pruning.
+    pub dense_ops: u64,
 }
 
 impl Quality {
@@ -77,6 +79,11 @@ impl Quality {
     /// Times fewer bytes than 12-bit dense.
     pub fn bits12_saving(&self) -> f64 {
         self.total.dense_12bit_bytes as f64 / self.total.read_bytes().max(1) as f64
+    }
+
+    /// Times fewer operations of attention than dense.
+    pub fn ops_saving(&self) -> f64 {
+        self.dense_ops as f64 / self.total.ops.max(1) as f64
     }
 
     /// Share of rows that were computed again.
@@ -118,7 +125,14 @@ impl Evaluator {
             spearman: self.spearman(half, &texts, &pruned),
             top1_agreement: metrics::top1_agreement(&dense, &pruned),
             total,
+            dense_ops: texts.iter().map(|&i| self.dense_ops(self.set.texts[i].ids.len() as u64)).sum(),
         })
+    }
+
+    /// Multiplications and additions of scores and values, all heads and layers.
+    fn dense_ops(&self, tokens: u64) -> u64 {
+        let e = &self.encoder;
+        4 * tokens * tokens * (e.layers() * e.heads() * e.head_dim()) as u64
     }
 
     fn spearman(&self, half: Half, texts: &[usize], vectors: &[&Array1<f64>]) -> f64 {
@@ -212,7 +226,7 @@ struct Table(String);
 impl Table {
     fn new() -> Self {
         let mut s = String::new();
-        let columns = ["mean cos", "worst cos", "Spearman", "top-1", "refetched", "vs fp32", "vs 12 bit"];
+        let columns = ["mean cos", "worst cos", "Spearman", "top-1", "refetched", "vs fp32", "vs 12 bit", "fewer ops"];
         let _ = write!(s, "| {:44} |", "setting");
         columns.iter().for_each(|c| {
             let _ = write!(s, " {c:>9} |");
@@ -226,14 +240,15 @@ impl Table {
     fn row(&mut self, name: &str, q: &Quality) {
         let _ = writeln!(
             self.0,
-            "| {name:44} | {:9.4} | {:9.4} | {:9.4} | {:8.1}% | {:8.1}% | {:8.2}x | {:8.2}x |",
+            "| {name:44} | {:9.4} | {:9.4} | {:9.4} | {:8.1}% | {:8.1}% | {:8.2}x | {:8.2}x | {:8.2}x |",
             q.mean_cosine,
             q.worst_cosine,
             q.spearman,
             100.0 * q.top1_agreement,
             100.0 * q.refetched(),
             q.fp32_saving(),
-            q.bits12_saving()
+            q.bits12_saving(),
+            q.ops_saving()
         );
     }
 

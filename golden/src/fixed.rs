@@ -152,6 +152,7 @@ impl Fixed {
         out.clear();
         out.extend(keys.chunks_exact(query.len()).take(pass.visible).enumerate().map(|(j, key)| {
             let dot = if narrow { dot_product::integer_narrow(query, key) } else { dot_product::integer(query, key) };
+            debug_assert!(self.formats.dot.holds(dot), "dot {dot}");
             let (logit, saturated) = dot_product::scale(dot, pass.k.token_scale(j), pass.factor, &self.formats);
             saturations += u64::from(saturated);
             logit as i32
@@ -280,6 +281,7 @@ impl Backend for Fixed {
                 result.saturations.logit += self.logits(&pass, &mut logits);
                 exponentials.load(&logits);
             }
+            debug_assert!(self.formats.exp_sum.holds(exponentials.sum as i64), "sum {:#x}", exponentials.sum);
             let divisor = exponentials.divisor().expect("the row is not empty");
             for (j, &e) in exponentials.exponentials.iter().enumerate() {
                 let increment = divisor.increment(e);
@@ -314,6 +316,7 @@ impl Backend for Fixed {
             }
             result.macs += ((passes * visible + kept_count) * dim) as u64;
             for (o, &s) in output.iter_mut().zip(&sum) {
+                debug_assert!(self.formats.value_sum.holds(i64::from(s)), "value sum {s}");
                 let (value, saturated) = multiply_value::round(s, &self.formats.output);
                 *o = value;
                 result.saturations.output += u64::from(saturated);

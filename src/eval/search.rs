@@ -1,5 +1,6 @@
-//! Search for plans that save as much traffic as a quality allows: greedy steps on the tune half, each the one that saves
-//! most per loss, until none fits.
+//! Search for plans that save as much as a quality allows: greedy steps on the tune half, each the one that saves most per
+//! loss, until none fits. What is saved is the product of bytes and operations, an energy-delay product: energy goes with
+//! bytes of DRAM, time of an encoder with operations.
 
 use super::{Evaluator, Half, Quality, Table};
 use crate::cli::Failure;
@@ -133,6 +134,11 @@ impl Choice {
     }
 }
 
+/// What the search maximises.
+fn saving(q: &Quality) -> f64 {
+    q.fp32_saving() * q.ops_saving()
+}
+
 /// Heads by how little their loss alone costs, as `(layer, head)`: measured one at a time on the shorter half of the tune
 /// texts.
 pub(super) fn heads_by_loss(evaluator: &Evaluator) -> Result<Vec<(usize, usize)>, Failure> {
@@ -176,10 +182,10 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
             let mut best: Option<(f64, Choice, Quality)> = None;
             for candidate in choice.steps(most_heads) {
                 let q = evaluator.measure(&plan_of(&candidate)?, "search", Half::Tune)?;
-                if q.mean_cosine < target + held_back || q.fp32_saving() <= current.fp32_saving() {
+                let gain = (saving(&q) / saving(&current)).ln();
+                if q.mean_cosine < target + held_back || gain <= 0.0 {
                     continue;
                 }
-                let gain = (q.fp32_saving() / current.fp32_saving()).ln();
                 let rate = gain / (current.mean_cosine - q.mean_cosine).max(1e-5);
                 if best.as_ref().is_none_or(|(r, ..)| rate > *r) {
                     best = Some((rate, candidate, q));
@@ -187,7 +193,12 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
             }
             bar.inc(1);
             let Some((_, next, q)) = best else { break };
-            eprintln!("{name}: cosine {:.4}, {:.2}x fp32: {next:?}", q.mean_cosine, q.fp32_saving());
+            eprintln!(
+                "{name}: cosine {:.4}, bytes {:.2}x, operations {:.2}x: {next:?}",
+                q.mean_cosine,
+                q.fp32_saving(),
+                q.ops_saving()
+            );
             (choice, current) = (next, q);
         }
         bar.finish_and_clear();
@@ -195,14 +206,17 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
         let plan = Plan::from_toml(&toml, name)?;
         let test = evaluator.measure(&plan, name, Half::Test)?;
         let head = format!(
-            "# Written by `spatten eval --search`: the most traffic saved at a mean cosine of at least {target} to dense f64.\n\
+            "# Written by `spatten eval --search`: the most bytes x operations saved at a mean cosine of at\n\
+             # least {target} to dense f64.\n\
              # {}\n\
-             # tune half: mean cosine {:.4}, {:.2}x fewer bytes than fp32 dense\n\
+             # tune half: mean cosine {:.4}, {:.2}x fewer bytes than fp32 dense, {:.2}x fewer operations\n\
              # test half: mean cosine {:.4}, worst {:.4}, Spearman {:.4} (dense {:.4}), top-1 {:.1} %,\n\
-             #            {:.2}x fewer bytes than fp32 dense, {:.2}x than 12-bit dense, {:.1} % of rows refetched\n",
+             #            {:.2}x fewer bytes than fp32 dense, {:.2}x than 12-bit dense, {:.2}x fewer operations of\n\
+             #            attention, {:.1} % of rows refetched\n",
             evaluator.set.summary(),
             current.mean_cosine,
             current.fp32_saving(),
+            current.ops_saving(),
             test.mean_cosine,
             test.worst_cosine,
             test.spearman,
@@ -210,6 +224,7 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
             100.0 * test.top1_agreement,
             test.fp32_saving(),
             test.bits12_saving(),
+            test.ops_saving(),
             100.0 * test.refetched()
         );
         let path = folder.join(format!("{name}.toml"));
