@@ -92,6 +92,20 @@ impl Quality {
     }
 }
 
+/// Some texts with a plan.
+struct Sample {
+    vectors: Vec<Array1<f64>>,
+    cosines: Vec<f64>,
+    total: LayerReport,
+    dense_ops: u64,
+}
+
+impl Sample {
+    fn mean_cosine(&self) -> f64 {
+        self.cosines.iter().sum::<f64>() / self.cosines.len() as f64
+    }
+}
+
 /// A model, its sentences, and their dense embeddings.
 pub struct Evaluator {
     encoder: Encoder,
@@ -108,24 +122,35 @@ impl Evaluator {
         Ok(machine)
     }
 
-    /// Measures a plan on one half.
-    pub fn measure(&self, plan: &Plan, origin: &str, half: Half) -> Result<Quality, Failure> {
+    /// Embeds some texts with a plan.
+    fn sample(&self, plan: &Plan, origin: &str, texts: &[usize]) -> Result<Sample, Failure> {
         let machine = self.machine(plan, origin)?;
-        let texts = self.set.half(half);
         let embedded: Vec<Embedded> =
             texts.par_iter().map(|&i| embed(&machine, &self.encoder, &self.set.texts[i].ids)).collect();
-        let pruned: Vec<&Array1<f64>> = embedded.iter().map(|e| &e.embedding.vector).collect();
-        let dense: Vec<&Array1<f64>> = texts.iter().map(|&i| &self.dense[i]).collect();
-        let cosines: Vec<f64> = pruned.iter().zip(&dense).map(|(p, d)| p.dot(*d)).collect();
         let mut total = LayerReport::default();
         embedded.iter().for_each(|e| total += &e.total());
-        Ok(Quality {
-            mean_cosine: cosines.iter().sum::<f64>() / cosines.len() as f64,
-            worst_cosine: cosines.iter().copied().fold(1.0, f64::min),
-            spearman: self.spearman(half, &texts, &pruned),
-            top1_agreement: metrics::top1_agreement(&dense, &pruned),
+        let vectors: Vec<Array1<f64>> = embedded.into_iter().map(|e| e.embedding.vector).collect();
+        Ok(Sample {
+            cosines: vectors.iter().zip(texts).map(|(v, &i)| v.dot(&self.dense[i])).collect(),
+            vectors,
             total,
             dense_ops: texts.iter().map(|&i| self.dense_ops(self.set.texts[i].ids.len() as u64)).sum(),
+        })
+    }
+
+    /// Measures a plan on one half.
+    pub fn measure(&self, plan: &Plan, origin: &str, half: Half) -> Result<Quality, Failure> {
+        let texts = self.set.half(half);
+        let sample = self.sample(plan, origin, &texts)?;
+        let pruned: Vec<&Array1<f64>> = sample.vectors.iter().collect();
+        let dense: Vec<&Array1<f64>> = texts.iter().map(|&i| &self.dense[i]).collect();
+        Ok(Quality {
+            mean_cosine: sample.mean_cosine(),
+            worst_cosine: sample.cosines.iter().copied().fold(1.0, f64::min),
+            spearman: self.spearman(half, &texts, &pruned),
+            top1_agreement: metrics::top1_agreement(&dense, &pruned),
+            total: sample.total,
+            dense_ops: sample.dense_ops,
         })
     }
 
@@ -148,19 +173,12 @@ impl Evaluator {
         self.set.half(Half::Tune).into_iter().map(|i| &self.set.texts[i].ids[..]).collect()
     }
 
-    /// Mean cosine over the shorter half of the tune texts, for measurements that are many.
-    fn mean_cosine_of_short(&self, plan: &Plan) -> Result<f64, Failure> {
-        let machine = self.machine(plan, "ablation")?;
+    /// The shorter half of the tune texts, for measurements that are many.
+    fn short_texts(&self) -> Vec<usize> {
         let mut texts = self.set.half(Half::Tune);
         texts.sort_by_key(|&i| self.set.texts[i].ids.len());
         texts.truncate(texts.len().div_ceil(2));
-        let sum: f64 = texts
-            .par_iter()
-            .map(|&i| embed(&machine, &self.encoder, &self.set.texts[i].ids).embedding.vector.dot(&self.dense[i]))
-            .collect::<Vec<f64>>()
-            .iter()
-            .sum();
-        Ok(sum / texts.len() as f64)
+        texts
     }
 
     fn dense_spearman(&self, half: Half) -> f64 {
