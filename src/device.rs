@@ -91,7 +91,12 @@ impl Machine {
         keys: usize,
         head_dim: usize,
     ) -> Result<(), Failure> {
-        self.plan.check_for(&self.plan_origin, layers, heads, self.arch.datapath_bits)?;
+        let mut plan = self.plan.clone();
+        if self.device == Device::Golden {
+            // Without [quant] the machine computes on 12 bits, which have to fit like any other width.
+            plan.quant.get_or_insert_default();
+        }
+        plan.check_for(&self.plan_origin, layers, heads, self.arch.datapath_bits)?;
         if let Some(pin) = self.plan.tokens.pin.as_ref()
             && let Some(bad) = pin.positions.iter().find(|&&p| p >= keys)
         {
