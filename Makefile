@@ -3,7 +3,8 @@
 
 CARGO ?= cargo
 MODEL ?= all-MiniLM-L6-v2
-PLAN ?= plans/minilm-safe.toml
+# The recommended plan, and the paper's: cascade tokens and heads, local values, progressive K.
+PLANS ?= plans/minilm-safe.toml plans/paper.toml
 SPATTEN = target/release/spatten
 
 .PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean
@@ -11,8 +12,9 @@ SPATTEN = target/release/spatten
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-run: setup build ## embed sentences with a real transformer, its attention pruned and bit-exact (PLAN=..., MODEL=...)
-	$(SPATTEN) infer --model $(MODEL) --file data/sentences.txt --plan $(PLAN)
+run: setup build ## embed sentences with a real transformer, its attention pruned and bit-exact (PLANS=..., MODEL=...)
+	@set -e; for plan in $(PLANS); do \
+		echo; $(SPATTEN) infer --model $(MODEL) --file data/sentences.txt --plan $$plan; done
 
 test: setup ## everything a contributor needs: unit, property, end-to-end tests, lints, generated tables
 	@rm -rf target/checks
