@@ -99,6 +99,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Failure::Input(e)) => (e, 2),
         Err(Failure::Job(e)) => (e, 1),
     };
-    eprintln!("error: {}", one_line(&format!("{error:#}")));
+    eprintln!("error: {}", one_line(&with_causes(&error)));
     ExitCode::from(status)
+}
+
+/// The error and its causes, each once: many errors quote their cause in their own words.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.ends_with(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }

@@ -55,7 +55,7 @@ impl Desk {
     }
 
     /// Runs what has to be refused: status 2, one line on stderr with all of `expected`, nothing else anywhere.
-    /// Counts 5 checks and one per expected text.
+    /// Counts [`REFUSAL`] checks and one per expected text.
     #[track_caller]
     fn refused(&self, checks: &mut Checks, args: &[&str], expected: &[&str]) {
         let before = self.listing();
@@ -67,6 +67,8 @@ impl Desk {
         checks.eq((stderr.matches('\n').count(), stderr.ends_with('\n')), (1, true), about);
         checks.that(!stderr.trim_end_matches('\n').chars().any(char::is_control), about);
         checks.eq(self.listing(), before, about);
+        let parts: Vec<&str> = stderr.trim_end().split(": ").collect();
+        checks.that(parts.windows(2).all(|pair| pair[0] != pair[1]), || format!("said twice: {}", about()));
         for text in expected {
             checks.that(stderr.contains(text), || format!("{}\n  expected {text:?}", about()));
         }
@@ -74,7 +76,7 @@ impl Desk {
 }
 
 /// Checks of one [`Desk::refused`] beside the expected texts.
-const REFUSAL: usize = 5;
+const REFUSAL: usize = 6;
 
 // ---- workloads
 
