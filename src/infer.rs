@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array1;
 use rayon::prelude::*;
 use serde::Serialize;
+use spatten_arch::toml_file::one_line;
 use spatten_golden::attention::{Attention, LayerInput, LayerOutput};
 use spatten_golden::cascade::{LayerReport, Sequence};
 use spatten_golden::quantiser::{Calibration, absmax_per_head};
@@ -252,8 +253,9 @@ pub fn command(args: &InferArgs) -> Result<(), Failure> {
 }
 
 fn clip(text: &str, width: usize) -> String {
+    let text = one_line(text);
     if text.chars().count() <= width {
-        return text.to_string();
+        return text;
     }
     format!("{}...", text.chars().take(width - 3).collect::<String>())
 }

@@ -4,6 +4,7 @@ use crate::device::{Device, Machine};
 use crate::workload::counts::{CountRow, CountTrace};
 use serde::Serialize;
 use spatten_arch::config::HEAD_DIMS;
+use spatten_arch::toml_file::one_line;
 use spatten_golden::bitwidth_converter::plane_bytes;
 use spatten_golden::cascade::{LayerReport, Saturations};
 use spatten_golden::run::RunResult;
@@ -234,7 +235,7 @@ impl Report {
         let _ = writeln!(
             s,
             "{}: {} layers, {} heads, D {}, {} query rows, {} keys{mode}; device {}, arch {}",
-            w.file,
+            one_line(&w.file),
             w.layers,
             w.heads,
             w.head_dim,
