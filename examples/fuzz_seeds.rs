@@ -1,10 +1,15 @@
 //! Writes small valid inputs into `fuzz/corpus/`, from which the fuzzer starts. Run by `fuzz/run.sh`.
 
+#[path = "../tests/common/tiny_model.rs"]
+mod tiny_model;
+
 use npyz::WriterBuilder;
+use safetensors::tensor::Dtype;
 use spatten::output::OutTensors;
 use spatten::workload::counts::COLUMNS;
 use std::io::{Cursor, Result, Write};
 use std::path::Path;
+use tiny_model::Model;
 
 fn npy<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Result<Vec<u8>> {
     let mut bytes = vec![];
@@ -21,6 +26,13 @@ fn npz(entries: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Result<Ve
         archive.write_all(data)?;
     }
     Ok(archive.finish()?.into_inner())
+}
+
+/// A safetensors file in the second form of two targets: header, a 0, data.
+fn without_length(file: &[u8]) -> Vec<u8> {
+    let header_bytes = u64::from_le_bytes(std::array::from_fn(|i| file[i])) as usize;
+    let (header, data) = file[8..].split_at(header_bytes);
+    [header, b"\0", data].concat()
 }
 
 fn main() -> Result<()> {
@@ -41,10 +53,7 @@ fn main() -> Result<()> {
         .to_bytes();
     seed("safetensors", "plain", &tensors.to_bytes())?;
     seed("safetensors", "whole", &whole)?;
-    // The target's second form: header, a 0, data.
-    let header_bytes = u64::from_le_bytes(std::array::from_fn(|i| whole[i])) as usize;
-    let (header, rest) = whole[8..].split_at(header_bytes);
-    seed("safetensors", "header", &[header, b"\0", rest].concat())?;
+    seed("safetensors", "header", &without_length(&whole))?;
 
     let four = npy(&[1, 2, 2, 2], &data)?;
     seed("npz", "q", &four)?;
@@ -77,5 +86,16 @@ fn main() -> Result<()> {
         let config = spatten_arch::ArchConfig::named(name).expect("a built-in configuration");
         seed("arch_config", name, toml::to_string(&config).map_err(std::io::Error::other)?.as_bytes())?;
     }
+
+    for (name, dtype, prefix) in [("f32", Dtype::F32, ""), ("f16", Dtype::F16, "bert."), ("bf16", Dtype::BF16, "")] {
+        let model = Model::new(dtype, prefix);
+        let (config, weights) = (model.config.to_string(), model.weights());
+        let length = u16::try_from(config.len()).expect("a short text").to_le_bytes();
+        seed("model", name, &[&length, config.as_bytes(), &weights].concat())?;
+        seed("model", &format!("{name}-header"), &[&length, config.as_bytes(), &without_length(&weights)].concat())?;
+    }
+
+    seed("calibration", "whole", b"q = [[1.0, 2.5], [3e2, 0.0]]\nk = [[0.5], [4.0]]\nv = [[0.25], [1e-3]]\n")?;
+    seed("calibration", "short", b"q = [[1, 2]]\nk = []\nv = [[inf], [nan]]\n")?;
     Ok(())
 }

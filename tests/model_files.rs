@@ -1,102 +1,19 @@
 //! Model folders that are damaged or of another kind: one clear line each, and no panic. Runs on a model of a few
 //! hundred numbers that is made here, so it needs nothing from outside.
 
-use safetensors::tensor::{Dtype, TensorView};
+#[path = "common/tiny_model.rs"]
+mod tiny_model;
+
+use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
 use spatten::model::{DenseAttention, Encoder, ModelError};
-use spatten_testkit::{Checks, Rng};
-use std::collections::BTreeMap;
+use spatten_testkit::Checks;
 use std::path::Path;
-
-const VOCABULARY: [&str; 7] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "##c"];
-
-/// A model that tests damage before they write it.
-#[derive(Clone)]
-struct Model {
-    config: Value,
-    tokenizer: Value,
-    tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
-}
-
-fn bytes(dtype: Dtype, values: &[f32]) -> Vec<u8> {
-    match dtype {
-        Dtype::F16 => values.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect(),
-        Dtype::BF16 => values.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect(),
-        _ => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    }
-}
+use tiny_model::Model;
 
 impl Model {
-    /// Two layers, two heads of dimension 2. Weights are multiples of 1/8 below 2: the same in F32, F16 and BF16.
-    fn new(dtype: Dtype, prefix: &str) -> Self {
-        let (hidden, wide, positions) = (4, 6, 10);
-        let mut shapes: Vec<(String, Vec<usize>)> = vec![
-            ("embeddings.word_embeddings.weight".into(), vec![VOCABULARY.len(), hidden]),
-            ("embeddings.position_embeddings.weight".into(), vec![positions, hidden]),
-            ("embeddings.token_type_embeddings.weight".into(), vec![2, hidden]),
-        ];
-        let mut norms = vec!["embeddings.LayerNorm".to_owned()];
-        for layer in ["encoder.layer.0", "encoder.layer.1"] {
-            for (name, inputs, outputs) in [
-                ("attention.self.query", hidden, hidden),
-                ("attention.self.key", hidden, hidden),
-                ("attention.self.value", hidden, hidden),
-                ("attention.output.dense", hidden, hidden),
-                ("intermediate.dense", hidden, wide),
-                ("output.dense", wide, hidden),
-            ] {
-                shapes.push((format!("{layer}.{name}.weight"), vec![outputs, inputs]));
-                shapes.push((format!("{layer}.{name}.bias"), vec![outputs]));
-            }
-            norms.extend([format!("{layer}.attention.output.LayerNorm"), format!("{layer}.output.LayerNorm")]);
-        }
-        for norm in norms {
-            shapes.push((format!("{norm}.weight"), vec![hidden]));
-            shapes.push((format!("{norm}.bias"), vec![hidden]));
-        }
-        let mut rng = Rng::new(0x5eed_0001);
-        let tensors = shapes.into_iter().map(|(name, shape)| {
-            let values: Vec<f32> =
-                (0..shape.iter().product()).map(|_| rng.below(31) as f32 / 8.0 - 15.0 / 8.0).collect();
-            (format!("{prefix}{name}"), (dtype, shape, bytes(dtype, &values)))
-        });
-        let token = |id: usize| json!({ "id": VOCABULARY[id], "ids": [id], "tokens": [VOCABULARY[id]] });
-        let vocabulary: BTreeMap<&str, usize> = VOCABULARY.into_iter().zip(0..).collect();
-        Self {
-            config: json!({
-                "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu", "hidden_size": hidden,
-                "intermediate_size": wide, "layer_norm_eps": 1e-12, "max_position_embeddings": positions,
-                "num_attention_heads": 2, "num_hidden_layers": 2, "type_vocab_size": 2,
-                "vocab_size": VOCABULARY.len(),
-            }),
-            tokenizer: json!({
-                "version": "1.0",
-                "truncation": { "max_length": 4, "strategy": "LongestFirst", "stride": 0, "direction": "Right" },
-                "padding": { "strategy": { "Fixed": 8 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
-                             "pad_type_id": 0, "pad_token": "[PAD]" },
-                "added_tokens": [],
-                "normalizer": null,
-                "pre_tokenizer": { "type": "BertPreTokenizer" },
-                "post_processor": {
-                    "type": "TemplateProcessing",
-                    "single": [{ "SpecialToken": { "id": "[CLS]", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } },
-                               { "SpecialToken": { "id": "[SEP]", "type_id": 0 } }],
-                    "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
-                    "special_tokens": { "[CLS]": token(2), "[SEP]": token(3) },
-                },
-                "decoder": null,
-                "model": { "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-                           "max_input_chars_per_word": 100, "vocab": vocabulary },
-            }),
-            tensors: tensors.collect(),
-        }
-    }
-
     fn write(&self, folder: &Path) {
-        let views = self.tensors.iter().map(|(name, (dtype, shape, data))| {
-            (name.as_str(), TensorView::new(*dtype, shape.clone(), data).expect("shape and data belong together"))
-        });
-        std::fs::write(folder.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+        std::fs::write(folder.join("model.safetensors"), self.weights()).unwrap();
         std::fs::write(folder.join("config.json"), self.config.to_string()).unwrap();
         std::fs::write(folder.join("tokenizer.json"), self.tokenizer.to_string()).unwrap();
     }
@@ -112,7 +29,8 @@ impl Model {
 #[track_caller]
 fn refused(checks: &mut Checks, result: Result<Encoder, ModelError>, has: &[&str]) {
     let message = result.err().map(|error| error.to_string()).unwrap_or("loaded".into());
-    let right = has.iter().all(|part| message.contains(part)) && !message.contains('\n') && message.len() < 600;
+    let right =
+        has.iter().all(|part| message.contains(part)) && !message.contains(char::is_control) && message.len() < 600;
     checks.that(right, || format!("{message:?}, expected one line with {has:?}"));
 }
 
@@ -132,6 +50,23 @@ fn types_and_prefixes_give_the_same_embedding() {
         checks.eq(&embed(dtype, prefix).0, &expected, || format!("{dtype} {prefix}"));
     }
     checks.finish(2 + 4);
+}
+
+#[test]
+fn bytes_load_as_their_folder_does() {
+    let mut checks = Checks::new("model_bytes");
+    let model = Model::new(Dtype::F32, "");
+    let embed = |encoder: Encoder| encoder.embed(&[2, 4, 3], &mut DenseAttention::new(3, encoder.heads())).vector;
+    let [config, tokenizer] = [&model.config, &model.tokenizer].map(|json| json.to_string().into_bytes());
+    let weights = model.weights();
+    let from = |config: &[u8], weights: &[u8], tokenizer: &[u8]| {
+        Encoder::from_parts(config, weights, tokenizer, Path::new("mine"))
+    };
+    checks.eq(embed(from(&config, &weights, &tokenizer).unwrap()), embed(model.load().unwrap()), || "embedding".into());
+    refused(&mut checks, from(b"", &weights, &tokenizer), &["mine/config.json: "]);
+    refused(&mut checks, from(&config, b"", &tokenizer), &["mine/model.safetensors: "]);
+    refused(&mut checks, from(&config, &weights, b""), &["mine/tokenizer.json: "]);
+    checks.finish(1 + 3);
 }
 
 #[test]
@@ -259,6 +194,25 @@ fn weights_that_are_missing_or_do_not_fit_are_named() {
         refused(&mut checks, model.load(), &[&format!("tensor {name}: NaN at element 1, expected finite")]);
     }
     checks.finish(4 * (5 + 2 * 16));
+}
+
+#[test]
+fn what_a_file_makes_up_stays_one_short_line() {
+    let mut checks = Checks::new("model_messages");
+    let mut model = Model::new(Dtype::F32, "");
+    let (_, shape, _) = model.tensors.get_mut("embeddings.word_embeddings.weight").unwrap();
+    shape.splice(..0, [1; 5000]);
+    refused(
+        &mut checks,
+        model.load(),
+        &["word_embeddings.weight: F32 [1, 1, ", " ..., expected F32, F16 or BF16 [7, 4]"],
+    );
+    let header = json!({ "\u{1b}[31m\u{7f}": { "dtype": "F32", "shape": [1], "data_offsets": [4, 8] } }).to_string();
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 8]].concat();
+    let parts = [&model.config, &model.tokenizer].map(Value::to_string);
+    let result = Encoder::from_parts(parts[0].as_bytes(), &file, parts[1].as_bytes(), Path::new("mine"));
+    refused(&mut checks, result, &["mine/model.safetensors: ", "invalid offset for tensor `?[31m?`"]);
+    checks.finish(2);
 }
 
 #[test]

@@ -77,7 +77,10 @@ pub fn one_line(text: &str) -> String {
     text.replace('\n', "; ").chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, FileError> {
+/// The same from text; errors name it `origin`.
+///
+/// # Errors   not TOML, unknown keys or wrong types
+pub fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, FileError> {
     toml::from_str(text).map_err(|e| FileError::Parse {
         origin: one_line(origin),
         line: match e.span() {

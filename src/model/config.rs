@@ -4,6 +4,9 @@ use super::error::{ModelError, one_line, read};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
+/// File of a model folder.
+pub(super) const CONFIG: &str = "config.json";
+
 /// Sizes of a BERT encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Config {
@@ -24,8 +27,8 @@ struct Keys {
 }
 
 impl Keys {
-    fn read(file: PathBuf) -> Result<Self, ModelError> {
-        let json: Value = serde_json::from_slice(&read(&file)?).map_err(|e| ModelError::malformed(&file, e))?;
+    fn parse(file: PathBuf, bytes: &[u8]) -> Result<Self, ModelError> {
+        let json: Value = serde_json::from_slice(bytes).map_err(|e| ModelError::malformed(&file, e))?;
         if !json.is_object() {
             return Err(ModelError::malformed(&file, "not a JSON object"));
         }
@@ -58,7 +61,20 @@ impl Keys {
 impl Config {
     /// Reads `config.json`, and how the model pools where a file says so.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
-        let keys = Keys::read(folder.join("config.json"))?;
+        let file = folder.join(CONFIG);
+        let config = Self::parse(file.clone(), &read(&file)?)?;
+        // Written by sentence-transformers; some BERT encoders take the first token instead of the mean.
+        let pooling = folder.join("1_Pooling/config.json");
+        if pooling.exists() {
+            Keys::parse(pooling.clone(), &read(&pooling)?)?.is("pooling_mode_mean_tokens", true, false)?;
+        }
+        Ok(config)
+    }
+
+    /// The bytes of `config.json`. Its sizes are claims: [`Weights`](super::weights::Weights) holds each against the
+    /// shapes of the tensors that are there, before anything of that size is made.
+    pub fn parse(file: PathBuf, bytes: &[u8]) -> Result<Self, ModelError> {
+        let keys = Keys::parse(file, bytes)?;
         keys.is("model_type", "bert", keys.json.get("architectures").is_some())?;
         if let Some(architectures) = keys.json.get("architectures") {
             // BertModel, BertForMaskedLM, ...: the same encoder under another head, which is not read.
@@ -87,11 +103,6 @@ impl Config {
         };
         if !config.hidden.is_multiple_of(config.heads) {
             return keys.refuse("num_attention_heads", format!("a divisor of hidden_size = {}", config.hidden));
-        }
-        // Written by sentence-transformers; some BERT encoders take the first token instead of the mean.
-        let pooling = folder.join("1_Pooling/config.json");
-        if pooling.exists() {
-            Keys::read(pooling)?.is("pooling_mode_mean_tokens", true, false)?;
         }
         Ok(config)
     }

@@ -1,6 +1,6 @@
 //! The encoder: what the host computes around a device's attention.
 
-use super::config::Config;
+use super::config::{CONFIG, Config};
 use super::error::{ModelError, one_line, read};
 use super::weights::Weights;
 use super::{Attention, LayerInput};
@@ -12,6 +12,10 @@ use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
 /// Longest sequence, special tokens included: what all-MiniLM-L6-v2 was trained for (its tokenizer.json says 128, its
 /// `max_seq_length` 256). A model with fewer positions takes fewer.
 pub const MAX_TOKENS: usize = 256;
+
+/// The files of a model folder besides [`CONFIG`].
+const WEIGHTS: &str = "model.safetensors";
+const TOKENIZER: &str = "tokenizer.json";
 
 /// A BERT-type sentence encoder.
 #[derive(Debug)]
@@ -88,17 +92,30 @@ impl Encoder {
         if !dir.is_dir() {
             return not_a_model(if dir.exists() { "a file" } else { "no such folder" }.into());
         }
-        for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        for name in [CONFIG, WEIGHTS, TOKENIZER] {
             if !dir.join(name).exists() {
                 return not_a_model(format!("no {name}"));
             }
         }
         let config = Config::read(dir)?;
-        let (tokenizer, max_tokens) = load_tokenizer(&dir.join("tokenizer.json"), &config)?;
+        let tokenizer = read(&dir.join(TOKENIZER))?;
+        Self::build(config, &read(&dir.join(WEIGHTS))?, &tokenizer, dir)
+    }
 
-        let file = dir.join("model.safetensors");
-        let bytes = read(&file)?;
-        let weights = Weights::parse(&file, &bytes)?;
+    /// The same from what the three files hold; errors name them as if they were in the folder `origin`.
+    ///
+    /// Sizes that `config` claims are held against the tensors that are there before anything of that size is made.
+    ///
+    /// # Errors
+    /// As [`Self::load`]. That a model pools otherwise stands in a fourth file, which only [`Self::load`] sees.
+    pub fn from_parts(config: &[u8], weights: &[u8], tokenizer: &[u8], origin: &Path) -> Result<Self, ModelError> {
+        Self::build(Config::parse(origin.join(CONFIG), config)?, weights, tokenizer, origin)
+    }
+
+    fn build(config: Config, weights: &[u8], tokenizer: &[u8], origin: &Path) -> Result<Self, ModelError> {
+        let (tokenizer, max_tokens) = load_tokenizer(&origin.join(TOKENIZER), tokenizer, &config)?;
+        let file = origin.join(WEIGHTS);
+        let weights = Weights::parse(&file, weights)?;
         let hidden = config.hidden;
         let words = weights.table("embeddings.word_embeddings.weight", config.vocabulary, hidden)?;
         let types = weights.table("embeddings.token_type_embeddings.weight", config.token_types, hidden)?;
@@ -207,8 +224,8 @@ impl Encoder {
 }
 
 /// The tokenizer without padding, cut at the longest sequence; and that length.
-fn load_tokenizer(file: &Path, config: &Config) -> Result<(Tokenizer, usize), ModelError> {
-    let mut tokenizer = Tokenizer::from_bytes(read(file)?).map_err(|e| ModelError::malformed(file, e))?;
+fn load_tokenizer(file: &Path, bytes: &[u8], config: &Config) -> Result<(Tokenizer, usize), ModelError> {
+    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| ModelError::malformed(file, e))?;
     let max_tokens = MAX_TOKENS.min(config.positions);
     let refuse = |key: &str, found: String, expected: String| {
         Err(ModelError::Config { file: file.to_owned(), key: key.into(), found, expected })

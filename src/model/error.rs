@@ -80,11 +80,12 @@ impl ModelError {
     }
 }
 
-/// Any text as one line of bounded length: what other crates say may hold line ends or a whole file.
+/// Any text as one printable line of bounded length: what other crates say may hold line ends, names that a file gives
+/// with control characters in them, or a whole file.
 pub(super) fn one_line(text: impl ToString) -> String {
     const LONGEST: usize = 200;
     let text = text.to_string();
-    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = spatten_arch::toml_file::one_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     if let Some((end, _)) = line.char_indices().nth(LONGEST) {
         line.truncate(end);
         line.push_str(" ...");
@@ -104,6 +105,7 @@ mod tests {
     #[test]
     fn other_peoples_messages_become_one_bounded_line() {
         assert_eq!(one_line("a\n  b\r\nc"), "a b c");
+        assert_eq!(one_line("\u{1b}[31m\u{7f}\u{9b}"), "?[31m??", "a terminal obeys none of it");
         let long = one_line("é".repeat(1000));
         assert_eq!(long.chars().count(), 204);
         assert!(long.ends_with(" ..."));

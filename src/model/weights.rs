@@ -1,6 +1,6 @@
 //! `model.safetensors`: tensors by name, shapes checked before anything is converted.
 
-use super::error::ModelError;
+use super::error::{ModelError, one_line};
 use ndarray::{Array1, Array2};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
@@ -46,7 +46,8 @@ impl<'a> Weights<'a> {
         let Ok(view) = self.tensors.tensor(&format!("{}{name}", self.prefix)) else {
             return self.refuse(name, "missing".into(), expected);
         };
-        let kind = |view: &TensorView<'_>| format!("{} {:?}", view.dtype(), view.shape());
+        // A shape may have as many dimensions as fit the file.
+        let kind = |view: &TensorView<'_>| one_line(format!("{} {:?}", view.dtype(), view.shape()));
         if view.shape() != shape {
             return self.refuse(name, kind(&view), expected);
         }
