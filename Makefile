@@ -48,7 +48,7 @@ eval: setup build ## quality sweep, plan search and report on the test half (abo
 	$(SPATTEN) eval --search plans
 	$(SPATTEN) eval --plan plans/paper.toml --plan plans/minilm-safe.toml --plan plans/minilm-fast.toml
 
-fuzz: ## every loader for a minute each (needs cargo-fuzz)
+fuzz: ## every loader for a minute each (cargo install cargo-fuzz)
 	fuzz/run.sh 60
 
 clean: ## everything that was built
