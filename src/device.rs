@@ -1,6 +1,7 @@
 //! The devices that can compute attention, behind one choice.
 
 use crate::cli::{Failure, MachineArgs};
+use crate::output::progress;
 use anyhow::Context;
 use serde::Serialize;
 use spatten_arch::plan::Scale;
@@ -11,7 +12,7 @@ use spatten_golden::fixed::Fixed;
 use spatten_golden::quantiser::Calibration;
 use spatten_golden::reference::Reference;
 use spatten_golden::run::{self, RunResult};
-use spatten_golden::trace::Trace;
+use spatten_golden::trace::{Mode, Trace};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -115,13 +116,18 @@ impl Machine {
         Ok(())
     }
 
-    /// Runs a checked trace.
+    /// Runs a checked trace, with a progress bar on a terminal.
     pub fn run(&self, trace: &Trace) -> RunResult {
+        let steps = if trace.mode == Mode::Decode { trace.rows() } else { 1 };
+        let bar = progress(steps * trace.layers(), "layers");
         let calibration = self.calibration.clone();
-        match self.device {
-            Device::Reference => run::run(trace, &self.plan, Reference, calibration),
-            Device::Golden => run::run(trace, &self.plan, Fixed::new(&self.arch), calibration),
-        }
+        let mut done = || bar.inc(1);
+        let result = match self.device {
+            Device::Reference => run::run_observed(trace, &self.plan, Reference, calibration, &mut done),
+            Device::Golden => run::run_observed(trace, &self.plan, Fixed::new(&self.arch), calibration, &mut done),
+        };
+        bar.finish_and_clear();
+        result
     }
 
     /// Begins a sequence for a model host.

@@ -11,9 +11,9 @@ mod sweep;
 
 use crate::cli::Failure;
 use crate::device::{Device, Machine};
-use crate::infer::{Embedded, check, embed, embed_dense, load_model, progress};
+use crate::infer::{Embedded, check, embed, embed_dense, load_model};
 use crate::model::Encoder;
-use crate::output;
+use crate::output::{self, progress};
 use anyhow::Context;
 use clap::Args;
 use ndarray::Array1;

@@ -3,10 +3,9 @@
 use crate::cli::{Failure, MachineArgs};
 use crate::device::{Device, Machine};
 use crate::model::{DenseAttention, Embedding, Encoder, resolve};
-use crate::output::{self, OutTensors};
+use crate::output::{self, OutTensors, progress};
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array1;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -131,12 +130,6 @@ pub fn embed(machine: &Machine, encoder: &Encoder, ids: &[u32]) -> Embedded {
 /// Embeds token ids densely in f64.
 pub fn embed_dense(encoder: &Encoder, ids: &[u32]) -> Array1<f64> {
     encoder.embed(ids, &mut DenseAttention::new(ids.len(), encoder.heads())).vector
-}
-
-/// A bar on a terminal, nothing otherwise.
-pub fn progress(length: usize, what: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}").expect("the template is valid");
-    ProgressBar::new(length as u64).with_style(style.progress_chars("=> ")).with_message(what)
 }
 
 #[derive(Debug, Serialize)]

@@ -1,5 +1,6 @@
-//! Writing results: a file appears whole or not at all, and its bytes depend on its contents alone.
+//! Writing results: a file appears whole or not at all, and its bytes depend on its contents alone. And the progress bar.
 
+use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, View};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -210,6 +211,12 @@ impl OutTensors {
 
 /// The header's key for words about the whole file.
 const METADATA: &str = "__metadata__";
+
+/// A bar on a terminal, nothing otherwise.
+pub fn progress(length: usize, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {eta}").expect("the template is valid");
+    ProgressBar::new(length as u64).with_style(style.progress_chars("=> ")).with_message(what)
+}
 
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,17 @@ pub fn calibrate(trace: &Trace) -> Calibration {
 ///
 /// # Panics   where the plan does not fit the trace; `Plan::check_for` says so beforehand
 pub fn run<B: Backend>(trace: &Trace, plan: &Plan, backend: B, calibration: Option<Calibration>) -> RunResult {
+    run_observed(trace, plan, backend, calibration, &mut || ())
+}
+
+/// The same; calls `layer_done` after each layer of each step.
+pub fn run_observed<B: Backend>(
+    trace: &Trace,
+    plan: &Plan,
+    backend: B,
+    calibration: Option<Calibration>,
+    layer_done: &mut dyn FnMut(),
+) -> RunResult {
     let (layers, heads) = (trace.layers(), trace.heads());
     let calibration = match (calibration, trace.mode) {
         (None, Mode::Decode) => Some(calibrate(trace)),
@@ -110,6 +121,7 @@ pub fn run<B: Backend>(trace: &Trace, plan: &Plan, backend: B, calibration: Opti
             }
             result.token_importance[layer] = cascade.token_importance();
             result.head_importance[layer] = cascade.head_importance();
+            layer_done();
         }
         pass.survivors.push(cascade.survivors().to_vec());
         pass.heads.push(cascade.heads_alive().to_vec());

@@ -4,8 +4,7 @@
 
 use super::{Evaluator, Half, Table};
 use crate::cli::Failure;
-use crate::infer::progress;
-use crate::output;
+use crate::output::{self, progress};
 use spatten_arch::Plan;
 use spatten_golden::cascade::LayerReport;
 use std::path::Path;

@@ -3,8 +3,8 @@
 use super::plot::{Series, draw};
 use super::{Evaluator, Half, Quality, Table, search};
 use crate::cli::Failure;
-use crate::infer::{calibration, progress, write_calibration};
-use crate::output;
+use crate::infer::{calibration, write_calibration};
+use crate::output::{self, progress};
 use spatten_arch::Plan;
 use std::fmt::Write;
 use std::path::Path;
