@@ -204,12 +204,13 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
             }
             bar.inc(1);
             let Some((next, q)) = best else { break };
-            eprintln!(
+            // Through the bar: silent where there is no terminal.
+            bar.println(format!(
                 "{name}: cosine {:.4}, bytes {:.2}x, operations {:.2}x: {next:?}",
                 q.mean_cosine,
                 q.fp32_saving(),
                 q.ops_saving()
-            );
+            ));
             (choice, current) = (next, q);
         }
         bar.finish_and_clear();
