@@ -24,7 +24,7 @@ pub struct ArchConfig {
     pub multipliers: usize,
     /// Keys of one head that can be attended to; also the number of token-importance accumulators per context.
     pub keys_on_chip: usize,
-    /// Bytes of K SRAM, both halves of the double buffer together.
+    /// Bytes of K SRAM, both halves of the double buffer together: two heads at D <= 64, one at D = 128.
     pub key_buffer_bytes: usize,
     /// Bytes of V SRAM, both halves together.
     pub value_buffer_bytes: usize,
@@ -94,8 +94,8 @@ impl ArchConfig {
             datapath_bits: 12,
             multipliers: 16,
             keys_on_chip: 64,
-            key_buffer_bytes: 2 * 12_288,
-            value_buffer_bytes: 2 * 12_288,
+            key_buffer_bytes: 12_288,
+            value_buffer_bytes: 12_288,
             softmax_lanes: 2,
             topk_lanes: 4,
             channels: 1,
@@ -104,8 +104,7 @@ impl ArchConfig {
         }
     }
 
-    /// SpAtten-1/8 (section V-A). Each buffer holds one head of 1024 keys at D = 128, or two at D <= 64: that fits the
-    /// block RAM of an ECP5-85F, which two full halves would not.
+    /// SpAtten-1/8 (section V-A), with the buffers of `paper`: they fit the block RAM of an ECP5-85F.
     pub fn eighth() -> Self {
         Self {
             name: "eighth".into(),
@@ -120,13 +119,13 @@ impl ArchConfig {
         }
     }
 
-    /// Table I of the paper.
+    /// Table I of the paper. Each buffer holds two heads of 1024 keys at D <= 64 (the double buffer), or one at D = 128.
     pub fn paper() -> Self {
         Self {
             name: "paper".into(),
             multipliers: 512,
-            key_buffer_bytes: 2 * 196_608,
-            value_buffer_bytes: 2 * 196_608,
+            key_buffer_bytes: 196_608,
+            value_buffer_bytes: 196_608,
             softmax_lanes: 8,
             topk_lanes: 16,
             channels: 16,

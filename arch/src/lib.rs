@@ -4,7 +4,7 @@
 //! | module | facts |
 //! | --- | --- |
 //! | [`config`] | sizes of the chip (`tiny`, `eighth`, `paper`, TOML files) and the relations between them |
-//! | [`format`] | width, fraction, rounding, saturation and reason of every number on a wire |
+//! | [`mod@format`] | width, fraction, rounding, saturation and reason of every number on a wire |
 //! | [`rom`] | contents of the exponential and reciprocal tables |
 //! | [`lfsr`] | the pivot generator of `quick_select` |
 //! | [`blocks`] | the blocks, their paper sections and how far each one is |

@@ -1,5 +1,5 @@
 //! Packed planes in memory to operands on chip, and back. Siblings: `hw`, `sim`, `tests/bitwidth_converter.rs`.
-//! Paper: SpAtten section IV-D, Fig. 8.
+//! Paper: SpAtten section IV-D.
 //! Why: MSB and LSB planes lie in memory separately and contiguously, little-endian bit order, element 0 at bit 0, so that
 //! a plane of any width streams as whole beats and the converter is one shifter per lane.
 //! Differs from the paper: operands are aligned to the top of the datapath, so that outputs of narrow plans keep their

@@ -1,5 +1,5 @@
 //! Query times keys and the score scale. Siblings: `hw`, `sim`, `tests/dot_product.rs`.
-//! Paper: SpAtten section IV-C, Fig. 10 (reconfigurable adder tree).
+//! Paper: SpAtten section IV-E, Fig. 11 (reconfigurable adder tree).
 //! Differs from the paper: the product with the scale happens once per score, in base-2 units, so that the exponential
 //! needs no multiplication of its own.
 

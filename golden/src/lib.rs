@@ -1,6 +1,6 @@
 //! Golden model of the accelerator: what is computed, in ndarray, twice.
 //!
-//! - [`reference`]: the paper's mathematics in f64.
+//! - [`mod@reference`]: the paper's mathematics in f64.
 //! - [`fixed`]: bit for bit what the RTL does; the contract that the RTL is checked against.
 //!
 //! Each block of the chip has one module of its own name with both forms. [`cascade`] runs whole layers over either;

@@ -1,5 +1,5 @@
 //! Probabilities times values. Siblings: `hw`, `sim`, `tests/multiply_value.rs`.
-//! Paper: SpAtten section IV-C.
+//! Paper: SpAtten section IV-G.
 
 use ndarray::ArrayView2;
 use spatten_arch::format::{Format, PROBABILITY_FRACTION, TOKEN_SCALE_FRACTION, round_shift};

@@ -1,5 +1,5 @@
 //! Exclusive counts of marked lanes. Siblings: `hw`, `sim`, `tests/prefix_sum.rs`.
-//! Paper: SpAtten section IV-B, Fig. 9 (the zero eliminator's first half).
+//! Paper: SpAtten section IV-C, Fig. 10 (the zero eliminator's first half).
 
 /// Number of marked lanes below each lane.
 ///

@@ -1,5 +1,5 @@
 //! Row maximum, exponential, sum, reciprocal. Siblings: `hw`, `sim`, `tests/softmax.rs`.
-//! Paper: SpAtten section IV-C, Fig. 11.
+//! Paper: SpAtten section IV-F, Fig. 12.
 //! Why: scores come in base-2 units, so `e^(s - max)` is a 64-entry chord table and a shift; the division is one
 //! reciprocal per row and one multiplication per probability.
 //! Differs from the paper: a table instead of a 5th-order Taylor polynomial (one multiplier instead of five, and an exact

@@ -1,5 +1,5 @@
 //! Closes the gaps in a beat, order kept. Siblings: `hw`, `sim`, `tests/zero_eliminator.rs`.
-//! Paper: SpAtten section IV-B, Fig. 9: prefix sum of the gaps, then log2(P) levels of shifts.
+//! Paper: SpAtten section IV-C, Fig. 10: prefix sum of the gaps, then log2(P) levels of shifts.
 
 use crate::prefix_sum;
 

@@ -1,4 +1,4 @@
-//! Sum of a row's exponentials. Part of `softmax`. Paper: section IV-C.
+//! Sum of a row's exponentials. Part of `softmax`. Paper: section IV-F.
 
 /// f64
 pub fn reference(sum: f64, exp: f64) -> f64 {

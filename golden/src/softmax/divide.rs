@@ -1,5 +1,5 @@
 //! Exponentials to probabilities: one reciprocal per row, one multiplication per key. Part of `softmax`.
-//! Paper: section IV-C (there a divider).
+//! Paper: section IV-F (there a divider).
 
 use spatten_arch::format::{
     EXP_FRACTION, EXP_STORED_FRACTION, INCREMENT_FRACTION, PROBABILITY_FRACTION, RECIPROCAL_FRACTION,

@@ -1,5 +1,5 @@
 //! `2^-x` by a chord table and a shift. Part of `softmax`.
-//! Paper: section IV-C (there a 5th-order Taylor polynomial).
+//! Paper: section IV-F (there a 5th-order Taylor polynomial).
 
 use spatten_arch::format::{EXP_FRACTION, EXP_STORED_FRACTION, LOGIT_FRACTION};
 use spatten_arch::rom::{EXP, EXP_INDEX_BITS};
