@@ -155,7 +155,8 @@ impl ArchConfig {
         Self::from_toml(&toml_file::read(path, "an accelerator configuration")?, name_or_path)
     }
 
-    /// Parses TOML text. Fields that it does not give come from `base` (default `paper`).
+    /// Parses TOML text. Fields that it does not give come from `base` (default `paper`); buffers that it does not give
+    /// are as large as its keys and width need.
     ///
     /// ```
     /// use spatten_arch::ArchConfig;
@@ -169,19 +170,22 @@ impl ArchConfig {
         let base_name = f.base.as_deref().unwrap_or("paper");
         let b = Self::named(base_name).ok_or_else(|| ArchError::UnknownName { name: base_name.into() })?;
         let stem = Path::new(origin).file_stem().map(|s| s.to_string_lossy().into_owned());
-        let config = Self {
+        let mut config = Self {
             name: f.name.or(stem).unwrap_or(b.name),
             datapath_bits: f.datapath_bits.unwrap_or(b.datapath_bits),
             multipliers: f.multipliers.unwrap_or(b.multipliers),
             keys_on_chip: f.keys_on_chip.unwrap_or(b.keys_on_chip),
-            key_buffer_bytes: f.key_buffer_bytes.unwrap_or(b.key_buffer_bytes),
-            value_buffer_bytes: f.value_buffer_bytes.unwrap_or(b.value_buffer_bytes),
+            key_buffer_bytes: 0,
+            value_buffer_bytes: 0,
             softmax_lanes: f.softmax_lanes.unwrap_or(b.softmax_lanes),
             topk_lanes: f.topk_lanes.unwrap_or(b.topk_lanes),
             channels: f.channels.unwrap_or(b.channels),
             channel_bytes: f.channel_bytes.unwrap_or(b.channel_bytes),
             clock_hz: f.clock_hz.unwrap_or(b.clock_hz),
         };
+        // Buffers follow the keys and the width unless the file sizes them.
+        config.key_buffer_bytes = f.key_buffer_bytes.unwrap_or(config.head_bytes());
+        config.value_buffer_bytes = f.value_buffer_bytes.unwrap_or(config.head_bytes());
         config.check(origin)?;
         Ok(config)
     }
