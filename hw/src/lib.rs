@@ -1,5 +1,20 @@
 //! RTL of the accelerator in rust-hdl and the Verilog emitter.
 //!
-//! Nothing is here yet: the README's block table names every block as `golden` until its RTL exists and is
-//! co-simulated. This crate depends on `spatten-arch` only and must never see `spatten-golden`; that the two agree
-//! is evidence only because they share no code.
+//! | module | holds |
+//! | --- | --- |
+//! | [`hdl`] | what kernels are written with: rust-hdl with run-time widths |
+//! | [`mod@emit`] | kernels to Verilog |
+//! | [`leaf`] | the cells that are Verilog text |
+//! | [`registry`] | every block by name |
+//! | the others | one block each, named as in `arch::blocks` |
+//!
+//! This crate depends on `spatten-arch` only and must never see `spatten-golden`; that the two agree is evidence only
+//! because they share no code.
+
+pub mod emit;
+pub mod hdl;
+pub mod leaf;
+pub mod registry;
+
+pub mod credits;
+pub mod fifo;

@@ -1,0 +1,98 @@
+//! Memory with one write and one read port. Every RAM of the design is this leaf.
+
+use crate::hdl::*;
+
+/// When read data appears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadPort {
+    /// In the cycle of the address: distributed (LUT) RAM, for short queues.
+    Direct,
+    /// In the next cycle: block RAM. The word of an address that is written in the same cycle is the old one.
+    Registered,
+}
+
+/// `depth` words of `bits`, one written and one read per cycle.
+///
+/// # Timing   a word written in cycle `t` is read by the address of cycle `t + 1`
+#[derive(LogicBlock)]
+pub struct Ram {
+    name: ModuleName,
+    /// The clock.
+    pub clock: Signal<In, Clock>,
+    /// Writes `write_data` to `write_address`.
+    pub write_enable: Signal<In, Bit>,
+    /// Word to write.
+    pub write_address: Wire<In>,
+    /// Its value.
+    pub write_data: Wire<In>,
+    /// Word to read.
+    pub read_address: Wire<In>,
+    /// Its value, when [`ReadPort`] says.
+    pub read_data: Wire<Out>,
+    _depth: usize,
+    _read: ReadPort,
+    _words: Vec<Num>,
+}
+
+impl Ram {
+    /// Of any depth from 2.
+    pub fn new(bits: usize, depth: usize, read: ReadPort) -> Self {
+        let address = bits_for(depth - 1);
+        let kind = match read {
+            ReadPort::Direct => "direct",
+            ReadPort::Registered => "block",
+        };
+        Self {
+            name: ModuleName::new(format!("ram_{kind}_{bits}x{depth}")),
+            clock: Default::default(),
+            write_enable: Default::default(),
+            write_address: Wire::unsigned(address),
+            write_data: Wire::unsigned(bits),
+            read_address: Wire::unsigned(address),
+            read_data: Wire::unsigned(bits),
+            _depth: depth,
+            _read: read,
+            _words: vec![Num::default(); depth],
+        }
+    }
+}
+
+impl Logic for Ram {
+    fn update(&mut self) {
+        let at = self.read_address.val().index();
+        let word = self._words.get(at).cloned().unwrap_or_default();
+        if self._read == ReadPort::Direct {
+            self.read_data.next = word.clone();
+        }
+        if self.clock.pos_edge() {
+            if self._read == ReadPort::Registered {
+                self.read_data.next = word;
+            }
+            if self.write_enable.val() {
+                let at = self.write_address.val().index();
+                self._words[at] = self.write_data.val();
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        self.read_data.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        let (bits, last) = (self.write_data.width(), self._depth - 1);
+        let style = if self._read == ReadPort::Direct { "distributed" } else { "block" };
+        let read = match self._read {
+            ReadPort::Direct => "assign read_data = words[read_address];\n".to_string(),
+            ReadPort::Registered => format!(
+                "reg [{top}:0] word;\nalways @(posedge clock) word <= words[read_address];\nassign read_data = word;\n",
+                top = bits - 1
+            ),
+        };
+        Verilog::Custom(format!(
+            "(* ram_style = \"{style}\" *)\nreg [{}:0] words [0:{last}];\n\
+             always @(posedge clock) if (write_enable) words[write_address] <= write_data;\n{read}",
+            bits - 1
+        ))
+    }
+}

@@ -1,0 +1,43 @@
+//! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
+
+use crate::emit::{Design, EmitError, emit};
+use crate::fifo::Fifo;
+use spatten_arch::ArchConfig;
+
+type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
+
+/// Blocks that have RTL, in the order of `arch::blocks`.
+const BLOCKS: &[(&str, Build)] = &[
+    // The queue between fetcher and multipliers: 64 beats of one channel.
+    ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+];
+
+/// Names that [`block`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    BLOCKS.iter().map(|(name, _)| *name)
+}
+
+/// Verilog of a block at the size that a configuration gives it; `None` where there is no such block.
+///
+/// # Errors
+/// Where its kernel cannot be printed: a defect of the block.
+pub fn block(name: &str, config: &ArchConfig) -> Option<Result<Design, EmitError>> {
+    BLOCKS.iter().find(|(n, _)| *n == name).map(|(_, build)| build(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_is_printed_in_every_configuration() {
+        for name in names() {
+            for config in ArchConfig::NAMES {
+                let design = block(name, &ArchConfig::named(config).unwrap()).unwrap();
+                let design = design.unwrap_or_else(|e| panic!("{name} {config}: {e}"));
+                assert!(design.ports.iter().any(|p| p.name == "clock"), "{name}");
+            }
+        }
+        assert!(block("nothing", &ArchConfig::tiny()).is_none());
+    }
+}
