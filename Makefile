@@ -7,7 +7,8 @@ MODEL ?= all-MiniLM-L6-v2
 PLANS ?= plans/minilm-safe.toml plans/paper.toml
 SPATTEN = target/release/spatten
 
-.PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean
+# Targets that are no files.
+.PHONY: rtl-share help run test test-long setup build lint docs docs-check bench eval fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ lint: ## format, clippy and rustdoc, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+rtl-share: ## lines of RTL from rust-hdl kernels, and lines of Verilog text
+	$(CARGO) run -q --locked -- rtl --arch eighth --share
 
 docs: ## rewrite the tables that are generated from the arch crate
 	$(CARGO) run -q --locked -- docs

@@ -1,7 +1,7 @@
 //! Arguments, and what they mean for the exit status: 0, 1 (the job failed) or 2 (unusable arguments or input).
 
 use crate::device::Device;
-use crate::{docs, eval, infer, run};
+use crate::{docs, eval, infer, rtl, run};
 use clap::{Args, Parser, Subcommand};
 use spatten_arch::toml_file::one_line;
 use std::ffi::OsString;
@@ -26,6 +26,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Record the absolute maxima of Q, K and V over a set of sentences, for plans with scale = "static:FILE".
     Calibrate(infer::CalibrateArgs),
+    /// Write the Verilog of a configuration: one file per module and a list of files.
+    Rtl(rtl::RtlArgs),
     /// Write the tables that are generated from the arch crate into README.md and docs/, or check that they are current.
     Docs(docs::DocsArgs),
 }
@@ -91,6 +93,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Infer(args) => infer::command(&args),
         Command::Eval(args) => eval::command(&args),
         Command::Calibrate(args) => infer::calibrate(&args),
+        Command::Rtl(args) => rtl::command(&args),
         Command::Docs(args) => docs::command(&args),
     });
     let Ok(result) = result else { return ExitCode::FAILURE };

@@ -1,7 +1,8 @@
 //! The command line of `spatten` as a library: what the binary, the cross-crate tests and the fuzz targets share.
 //!
 //! Reading order: [`cli`] (arguments and exit status), [`run`] (a recorded trace), [`model`] and [`infer`] (a real
-//! transformer), [`eval`] (how much quality a plan costs), [`docs`] (tables generated from `spatten-arch`).
+//! transformer), [`eval`] (how much quality a plan costs), [`rtl`] (Verilog), [`docs`] (tables generated from
+//! `spatten-arch`).
 
 pub mod cli;
 pub mod device;
@@ -11,5 +12,6 @@ pub mod infer;
 pub mod model;
 pub mod output;
 pub mod report;
+pub mod rtl;
 pub mod run;
 pub mod workload;

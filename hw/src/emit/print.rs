@@ -383,7 +383,8 @@ impl<'a> Printer<'a> {
                 format!("        .{}({})", port.name, concat(&values))
             })
             .collect();
-        let _ = writeln!(text, "    {} {instance}(\n{}\n    );", child.module, connections.join(",\n"));
+        // With a prefix, as is usual: a plain name would hide signals of that name in the module below.
+        let _ = writeln!(text, "    {} u_{instance}(\n{}\n    );", child.module, connections.join(",\n"));
     }
 
     fn statement(&self, s: &Statement, depth: usize, out: &mut String, hoisted: &mut Hoisted) -> Result<(), String> {
