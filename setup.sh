@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches what is missing before `make` can do its work; silent and fast where nothing is.
 #
-#   sh setup.sh build    compiler, make, git, python3 with pip (installed with apt-get where that exists), Rust (checked)
+#   sh setup.sh build    compiler, make, git, Verilator, python3 with pip (installed with apt-get where that exists), Rust (checked)
 #   sh setup.sh model    all-MiniLM-L6-v2 into ${SPATTEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spatten}
 #
 # Rust is never installed from here: which toolchain a machine has is its owner's choice.
@@ -35,9 +35,20 @@ lack() { # WHAT DEBIAN_PACKAGE
 
 need_build() {
     have cc || have gcc || have clang || lack 'a C compiler (cc)' build-essential
+    # Co-simulation: Verilated models are C++, their waveforms are compressed.
+    need verilator verilator
+    need g++ g++
+    need_zlib
     need make make
     need git git
     need_python
+}
+
+# A header, not a command: what counts is whether the compiler finds it. Where there is no compiler, both are installed.
+need_zlib() {
+    if ! have g++ || ! echo '#include <zlib.h>' | g++ -E -x c++ - >/dev/null 2>&1; then
+        lack 'zlib (zlib.h)' zlib1g-dev
+    fi
 }
 
 # pip fetches the model; where only ensurepip is there, a throw-away environment has a pip.
