@@ -10,3 +10,4 @@
 
 pub mod cosim;
 pub mod cycle;
+pub mod fifo;
