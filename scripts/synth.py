@@ -130,7 +130,7 @@ def synthesise(folder, top, target="ecp5", timeout=1800):
         commands = script(files, top, target, abc9)
         commands += [f'write_rtlil "{kept}/netlist.il"', f'write_json "{kept}/netlist.json"']
         (kept / "synth.ys").write_text("\n".join(commands) + "\n")
-        ran = flow.run(["yosys", "-s", str(kept / "synth.ys")], kept / "yosys.log", timeout)
+        ran = flow.run([flow.YOSYS, "-s", str(kept / "synth.ys")], kept / "yosys.log", timeout)
         seconds += ran.seconds
         if ran.status == 0:
             break
