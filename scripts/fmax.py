@@ -26,6 +26,7 @@ import flow
 import synth
 
 WRAPPER = "fmax_wrapper"
+NAMED = ["TRELLIS_FF", "MULT18X18D", "DP16KD", "PDPW16KD", "TRELLIS_DPR16X4"]
 PART = ["--um5g-85k", "--speed", "8", "--package", "CABGA381"]
 
 
@@ -105,7 +106,8 @@ def link(kept, top, text, folder, timeout):
         "read_verilog -lib -specify +/ecp5/cells_sim.v +/ecp5/cells_bb.v",
         f'read_verilog "{folder}/wrapper.v"',
         f"hierarchy -check -top {WRAPPER}",
-        f"synth_ecp5 -top {WRAPPER} -run coarse:",
+        f"synth_ecp5 -top {WRAPPER} -run coarse:check",
+        "blackbox =A:whitebox",
         f'read_rtlil -overwrite "{kept}/netlist.il"',
         f"hierarchy -check -top {WRAPPER}",
         "flatten",
@@ -117,7 +119,41 @@ def link(kept, top, text, folder, timeout):
     ran = flow.run([flow.YOSYS, "-s", str(folder / "link.ys")], folder / "link.log", timeout)
     if ran.status != 0:
         flow.fail(f"fmax {top}: yosys could not link the wrapper (log in {folder}/link.log)\n{flow.errors_of(ran.text)}")
-    return ran
+    name_registers(folder / "linked.json")
+
+
+def in_block(cell):
+    return re.match(r"(\$flatten\\)?block\.", cell) is not None
+
+
+def name_registers(netlist):
+    """Names flip-flops, memories and multipliers after the net they drive: a critical path is to be read by people."""
+    design = json.loads(netlist.read_text())
+    module = design["modules"][WRAPPER]
+    # A net on the border has a name on each side; a cell takes the one of its own side.
+    nets = {True: {}, False: {}}
+    for name, net in module["netnames"].items():
+        if name.startswith("$") or net["hide_name"]:
+            continue
+        for i, bit in enumerate(net["bits"]):
+            label = name if len(net["bits"]) == 1 else f"{name}[{i}]"
+            side = nets[in_block(name)]
+            # Of two names the one nearer to the top, which is the shorter one.
+            if bit not in side or len(label) < len(side[bit]):
+                side[bit] = label
+    cells, taken = {}, set(module["cells"])
+    for name, cell in module["cells"].items():
+        if cell["type"] in NAMED:
+            side = nets[in_block(name)]
+            drives = [side[bit] for port, way in cell["port_directions"].items() if way == "output"
+                      for bit in cell["connections"][port] if bit in side]
+            fresh = f"{drives[0]}_{cell['type']}" if drives else name
+            if fresh not in taken:
+                taken.add(fresh)
+                name = fresh
+        cells[name] = cell
+    module["cells"] = cells
+    netlist.write_text(json.dumps(design))
 
 
 def route(tool, env, folder, top, freq, seed, timeout):
@@ -144,20 +180,28 @@ def steps(path):
              "to": step["to"]["cell"] + "." + step["to"]["port"], "net": step.get("net", "")} for step in path]
 
 
-def readable(cell):
-    """`block.sum_TRELLIS_FF_Q_3` -> `sum`: the register or net that the author wrote, without what the mappers hung on."""
-    name = cell.rsplit(".", 1)[0]
-    name = re.sub(r"_(TRELLIS_FF|LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_DPR16X4)_.*", "", name)
-    return re.sub(r"^block\.", "", name) if name.startswith("block.") else f"[wrapper] {name}"
+def readable(pin, inputs, outputs):
+    """`block.sum[3]_TRELLIS_FF.M` -> `sum[3]`, see `name_registers`; registers of the wrapper by the port they stand at."""
+    name = re.sub(rf"_({'|'.join(NAMED)})\b.*", "", pin.rsplit(".", 1)[0])
+    if in_block(name):
+        return name.split("block.", 1)[1]
+    if match := re.fullmatch(r"(chain|driven|level0)(?:\[(\d+)\])?", name):
+        at = int(match[2] or 0)
+        for port, width in inputs if match[1] == "chain" else outputs:
+            if at < width:
+                return f"{'input' if match[1] == 'chain' else 'output'} {port}" + (f"[{at}]" if width > 1 else "")
+            at -= width
+    return f"[wrapper] {name}"
 
 
-def summary(best):
+def summary(best, inputs, outputs):
     path = best["path"]
-    inside = any(step[end].startswith("block.") for step in path for end in ("from", "to"))
+    inside = any(in_block(step[end]) for step in path for end in ("from", "to"))
     logic = sum(step["type"] == "logic" for step in path)
     wires = sum(step["ns"] for step in path if step["type"] == "routing")
     whole = sum(step["ns"] for step in path)
-    text = f"{readable(path[0]['from'])} -> {readable(path[-1]['to'])}, {whole:.1f} ns, {logic} levels, {wires:.1f} ns of it wires"
+    text = (f"{readable(path[0]['from'], inputs, outputs)} -> {readable(path[-1]['to'], inputs, outputs)}, "
+            f"{whole:.1f} ns, {logic} cells, {wires:.1f} ns of it wires")
     return text if inside else text + "; WRAPPER ONLY, the block is faster"
 
 
@@ -175,7 +219,8 @@ def main():
 
     tool, env, versions = place_and_route()
     counted, kept = synth.synthesise(given.dir, given.top, "ecp5", given.timeout)
-    text = wrapper(given.top, *ports_of(kept / "netlist.json", given.top, given.clock), given.clock)
+    inputs, outputs, clocked = ports_of(kept / "netlist.json", given.top, given.clock)
+    text = wrapper(given.top, inputs, outputs, clocked, given.clock)
     key = flow.digest(kept.name, text, versions, PART, given.freq, given.clock, Path(__file__))[:24]
     folder = Path("target/fmax") / f"{given.top}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +244,7 @@ def main():
     cost = "unchanged" if all(run["cached"] for run in runs) else \
         f"{sum(run['seconds'] for run in runs if not run['cached']):.0f} s, {max(run['peak_mb'] for run in runs)} MB"
     print(f"fmax {given.top}: {best['fmax_mhz']} MHz{spread}, {'meets' if good else 'BELOW'} {given.freq:g}; "
-          f"critical: {summary(best)} ({cost})")
+          f"critical: {summary(best, inputs, outputs)} ({cost})")
     if given.json == "-":
         json.dump(result, sys.stdout, indent=1)
         print()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The proofs find what they are for: right blocks pass, and each mutant fails on the property that names its fault.
-# Under a minute. Run by: make formal-selftest
+# Under a minute. Run by: make tools-test
 set -eu
 cd "$(dirname "$0")/.."
 fixtures=tests/fixtures/formal

@@ -47,7 +47,9 @@ def front(files, top, lib):
 
 def script(files, top, target, abc9):
     if target == "ecp5":
-        return [*front(files, top, True), f"synth_ecp5 -top {top}{' -abc9' if abc9 else ''} -run coarse:"]
+        # Up to its last step, of which `autoname` is left out: on wide shifters its names take gigabytes.
+        return [*front(files, top, True), f"synth_ecp5 -top {top}{' -abc9' if abc9 else ''} -run coarse:check",
+                "hierarchy -check", "check -noinit", "blackbox =A:whitebox"]
     return [
         *front(files, top, False),
         # `synth`, opened up: under another name the mappers leave multipliers and memories alone.
@@ -136,8 +138,8 @@ def synthesise(folder, top, target="ecp5", timeout=1800):
             break
         if reason := refusal(ran.text):
             flow.fail(f"synth {top}: refused\n{reason}")
-        if "ABC9" not in ran.text.upper():
-            break  # it stopped before the mapper: the other mapper would not help
+        if ran.status < 0 or "ABC9" not in ran.text.upper():
+            break  # somebody ended it, or it stopped before the mapper: the other mapper would not help
         shutil.copy(kept / "yosys.log", kept / "yosys-abc9.log")
     if ran.status != 0:
         flow.fail(f"synth {top}: yosys failed (log in {kept}/yosys.log)\n{flow.errors_of(ran.text)}")
