@@ -78,7 +78,7 @@ def main():
         flow.fail(f"{given.properties}: not there", 2)
     files = flow.sources(given.dir)
     tag = "-".join([given.top, *sorted(define.replace("=", "") for define in given.defines)])
-    folder = Path("target/formal") / f"{given.properties.stem}-{tag}"
+    folder = Path("target/formal") / f"{given.properties.stem}-{tag}-{flow.digest(given.dir)[:6]}"
     folder.mkdir(parents=True, exist_ok=True)
     trace = folder / "trace.vcd"
     trace.unlink(missing_ok=True)
@@ -91,7 +91,6 @@ def main():
     asserts, covers = names(folder / "asserts.txt"), names(folder / "covers.txt")
     if not asserts:
         flow.fail(f"{title}: {given.properties} asserts nothing", 2)
-
     if not covers:
         flow.fail(f"{title}: {given.properties} covers nothing, so it might hold because nothing can happen", 2)
 
