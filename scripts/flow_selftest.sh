@@ -36,15 +36,21 @@ synth 1 'found logic loop in module loop' loop
 synth 1 'multiple conflicting drivers for two_drivers.q [1]' two_drivers
 synth 1 'Wire undriven.w [0] is used but has no driver' undriven
 
-replay() { # STATUS TEXT SED_EXPRESSION
-    sed "$3" "$fixtures/fifo.vectors" >"$work/fifo.vectors"
-    expect "$1" "$2" scripts/iverilog_replay.py tests/fixtures/formal/fifo fifo "$work/fifo.vectors"
+replay() { # STATUS TEXT SED_EXPRESSION [OPTION...]
+    wanted=$1 text=$2 edit=$3
+    sed "$edit" "$fixtures/fifo.vectors" >"$work/fifo.vectors"
+    shift 3
+    expect "$wanted" "$text" scripts/iverilog_replay.py tests/fixtures/formal/fifo fifo "$work/fifo.vectors" "$@"
 }
 
 replay 0 'checked 6 cycles, 13 values' ''
 replay 1 'out_data differs in cycle 4' 's/^0 0 0 1 1 1 3/0 0 0 1 1 1 1/'
+replay 0 '(gates): checked 6 cycles, 13 values' '' --gates
+replay 1 'out_data differs in cycle 4' 's/^0 0 0 1 1 1 3/0 0 0 1 1 1 1/' --gates
 replay 1 'iverilog  x' 's/^0 1 2 0 1 0 x/0 1 2 0 1 0 0/'   # a word never written is x, not 0
 replay 2 'expects 2 bits, got 3' 's/in:in_data:2/in:in_data:3/'
 replay 2 'more than 2 bits' 's/^0 1 2 /0 1 4 /'
 replay 2 'no output is compared' 's/^\([01] [01] . [01]\) .*/\1 x x x/'
+expect 2 'no models for its 8 MULT18X18D and 1 DP16KD' \
+    scripts/iverilog_replay.py "$fixtures/mac" mac "$fixtures/fifo.vectors" --gates
 echo "flow_selftest: $checked runs as expected"

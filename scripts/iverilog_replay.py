@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Plays recorded vectors to a block in Icarus Verilog and compares every output in every cycle, x included.
 
-    scripts/iverilog_replay.py DIR TOP VECTORS [--vcd FILE] [--clock clock]
+    scripts/iverilog_replay.py DIR TOP VECTORS [--gates] [--vcd FILE] [--clock clock]
 
 A second simulator, four-state: what Verilator's two states hide (a register that no reset reaches) shows here as x.
+
+--gates plays them to the ECP5 netlist of scripts/synth.py: what the mapper made must still do the same. Blocks with
+multipliers or block RAM are refused there, since yosys brings no models of these.
 
 VECTORS is text. First line: the ports in the order of the columns, `in:NAME:WIDTH` or `out:NAME:WIDTH`, without the clock.
 Then one line per clock cycle, one hex value per port: inputs as they are driven while the clock is low, outputs as they
@@ -19,9 +22,11 @@ Prints `checked N cycles, M values`, or the first mismatch and status 1. Vectors
 
 import argparse
 import re
+import shutil
 from pathlib import Path
 
 import flow
+import synth
 
 BENCH = """\
 module replay;
@@ -81,22 +86,37 @@ def read(path):
     return ports, cycles
 
 
+def gates(folder, top, timeout):
+    """The netlist as Verilog, with yosys's models of the cells."""
+    result, kept = synth.synthesise(folder, top, "ecp5", timeout)
+    if unmodelled := [f"{result['cells'][key]} {synth.ECP5_LABELS[key]}" for key in ("dsp", "bram") if result["cells"][key]]:
+        flow.fail(f"replay {top}: no models for its {' and '.join(unmodelled)}; only the RTL can be played", 2)
+    netlist = kept / "netlist.v"
+    ran = flow.run([flow.YOSYS, "-q", "-p", f'read_rtlil "{kept}/netlist.il"; write_verilog -noattr "{netlist}"'],
+                   kept / "write.log", timeout)
+    models = Path(shutil.which(flow.YOSYS)).resolve().parent.parent / "share/yosys/ecp5"
+    if ran.status != 0 or not (models / "cells_sim.v").is_file():
+        flow.fail(f"replay {top}: no netlist, or no cells_sim.v in {models}\n{flow.errors_of(ran.text)}", 2)
+    return [netlist, models / "cells_sim.v"], [f"-I{models}"]
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("dir")
     options.add_argument("top")
     options.add_argument("vectors", type=Path)
+    options.add_argument("--gates", action="store_true")
     options.add_argument("--vcd", type=Path, help="also write waves")
     options.add_argument("--clock", default="clock")
     options.add_argument("--timeout", type=float, default=600, metavar="S")
     given = options.parse_args()
     if not given.vectors.is_file():
         flow.fail(f"{given.vectors}: not there", 2)
-    files = flow.sources(given.dir)
+    files, flags = gates(given.dir, given.top, given.timeout) if given.gates else (flow.sources(given.dir), [])
     ports, cycles = read(given.vectors)
 
     # One column per port, in whole hex digits; an output has a second one, its mask.
-    folder = Path("target/replay") / f"{given.top}-{flow.digest(str(given.vectors.resolve()))[:12]}"
+    folder = Path("target/replay") / f"{given.top}-{flow.digest(given.vectors.resolve().as_posix(), given.gates)[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     digits = [(width + 3) // 4 for _, _, width in ports]
     wanted = 0
@@ -137,7 +157,7 @@ def main():
         clock=given.clock, columns=columns, cycles=len(cycles), declarations="\n".join(declarations), top=given.top,
         connections=", ".join(connections), dump=dump, drive="\n".join(drive), compare="\n".join(compare)))
 
-    built = flow.run(["iverilog", "-g2005-sv", "-s", "replay", "-o", str(folder / "replay.vvp"), str(folder / "replay.v"),
+    built = flow.run(["iverilog", "-g2005-sv", *flags, "-s", "replay", "-o", str(folder / "replay.vvp"), str(folder / "replay.v"),
                       *map(str, files)], folder / "iverilog.log", given.timeout)
     # A port of another width is only a warning, and would compare fewer bits.
     if built.status != 0 or "warning: Port" in built.text:
@@ -153,7 +173,7 @@ def main():
     if ran.status != 0 or not match or (int(match[1]), int(match[2])) != (len(cycles), wanted):
         flow.fail(f"replay {given.top}: vvp stopped early, expected {len(cycles)} cycles and {wanted} values (log in {folder}/vvp.log)\n"
                   f"{flow.errors_of(ran.text)}", 2)
-    print(f"replay {given.top}: checked {match[1]} cycles, {match[2]} values ({built.seconds + ran.seconds:.1f} s)")
+    print(f"replay {given.top}{' (gates)' if given.gates else ''}: checked {match[1]} cycles, {match[2]} values ({built.seconds + ran.seconds:.1f} s)")
 
 
 if __name__ == "__main__":
