@@ -6,9 +6,14 @@ MODEL ?= all-MiniLM-L6-v2
 # The recommended plan, and the paper's: cascade tokens and heads, local values, progressive K.
 PLANS ?= plans/minilm-safe.toml plans/paper.toml
 SPATTEN = target/release/spatten
+# Which RTL `make synth` and `make fmax` take, and the clock it must reach.
+ARCH ?= eighth
+FREQ ?= 120
+SEEDS ?= 1
+RTL = target/rtl/$(ARCH)/$(B)
 
-# Targets that are no files.
-.PHONY: rtl-share help run test test-long setup build lint docs docs-check bench eval fuzz clean
+.PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean \
+	rtl-block rtl-share block synth fmax tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +59,30 @@ eval: setup build ## quality sweep, plan search and report on the test half (abo
 
 fuzz: ## every loader for a minute each (cargo install cargo-fuzz)
 	fuzz/run.sh 60
+
+rtl-block: build
+	@test -n "$(B)" || { echo "which block? for example: make synth B=fifo" >&2; exit 2; }
+	@$(SPATTEN) rtl --arch $(ARCH) --block $(B) -o $(RTL)
+
+block: ## everything of one block: unit tests, co-simulation, lint, cells (B=top_k)
+	@test -n "$(B)" || { echo "which block? for example: make block B=fifo" >&2; exit 2; }
+	$(CARGO) test --locked -q -p spatten-golden -p spatten-hw -p spatten-sim --lib -- $(B)
+	$(CARGO) test --locked -q --test $(B)
+	@set -e; for arch in tiny eighth; do \
+		$(CARGO) run -q --locked -- rtl --arch $$arch --block $(B) -o target/rtl/$$arch/$(B); \
+		(cd target/rtl/$$arch/$(B) && verilator --lint-only -Wall -f files.f --top-module $(B)); \
+		scripts/synth.py target/rtl/$$arch/$(B) $(B); done
+
+synth: rtl-block ## cells of one block on ECP5, refusing latches and loops (B=block, ARCH=eighth)
+	@scripts/synth.py $(RTL) $(B) --json $(RTL)/synth.json
+
+fmax: rtl-block ## clock frequency of one block, placed and routed on ECP5 (B=block, FREQ=120, SEEDS=1,2,3)
+	@sh setup.sh fmax
+	@scripts/fmax.py $(RTL) $(B) --freq $(FREQ) --seeds $(SEEDS) --json $(RTL)/fmax.json
+
+tools-test: ## half a minute: synthesis, replay and proofs accept what is right and refuse what is broken on purpose
+	@scripts/flow_selftest.sh
+	@scripts/formal_selftest.sh
 
 clean: ## everything that was built
 	$(CARGO) clean

