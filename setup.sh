@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fetches what is missing before `make` can do its work; silent and fast where nothing is.
 #
-#   sh setup.sh build    compiler, make, git, Verilator, python3 with pip (installed with apt-get where that exists), Rust (checked)
+#   sh setup.sh build    compiler, make, git, Verilator, python3 with pip (installed with apt-get where that exists),
+#                        Rust (checked)
 #   sh setup.sh model    all-MiniLM-L6-v2 into ${SPATTEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spatten}
 #
 # Rust is never installed from here: which toolchain a machine has is its owner's choice.
