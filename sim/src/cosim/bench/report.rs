@@ -100,7 +100,8 @@ pub struct BenchReport {
 }
 
 impl BenchReport {
-    /// Cycles from the first accepted beat to the last one taken, both included: with [`Stalls::None`] the block's own time.
+    /// Cycles from the first accepted beat to the last one taken, both included: with
+    /// [`Stalls::None`](super::Stalls::None) the block's own time.
     pub fn span(&self) -> u64 {
         self.last_taken.zip(self.first_accepted).map_or(0, |(last, first)| last - first + 1)
     }

@@ -104,7 +104,9 @@ where
             }
             return Ok(true);
         }
-        if idle > self.bench.patience {
+        // A stream that has not started yet is waited for.
+        let started = self.bench.inputs.iter().all(|(_, start, _)| *start <= self.cycle);
+        if started && idle > self.bench.patience {
             let moved =
                 self.sources.iter().zip(&self.bench.inputs).map(|(s, (.., b))| (&s.wires.name, s.next, b.len()));
             let taken = self.sinks.iter().zip(&self.bench.outputs).map(|(s, (_, b))| (&s.wires.name, s.taken, b.len()));
@@ -147,12 +149,12 @@ where
         for (port, (sink, (_, golden))) in self.sinks.iter().zip(&self.bench.outputs).enumerate() {
             let (wires, beat) = (&sink.wires, Some(sink.taken));
             let (offered, model) = (self.rtl.get(wires.valid) == 1, self.model.output(port));
-            let valid_name = format!("{}_valid", wires.name);
+            let valid_name = || format!("{}_valid", wires.name);
             if let Some(held) = &sink.held {
                 let note = "a beat stays until it is taken".to_string();
                 if !offered {
                     let values = vec![("rtl", "0x0".into())];
-                    return Err(self.mismatch(&valid_name, "dropped without ready".into(), beat, None, values, note));
+                    return Err(self.mismatch(&valid_name(), "dropped without ready".into(), beat, None, values, note));
                 }
                 // A beat that was held was compared, so the golden one is there; it knows the lanes.
                 let lanes = golden[sink.taken].fields();
@@ -168,13 +170,13 @@ where
             if offered != model.is_some() {
                 let values = vec![("rtl", flag(offered)), ("model", flag(model.is_some()))];
                 let note = if offered { "timing: early, or a beat too many" } else { "timing: late, or a beat lost" };
-                return Err(self.mismatch(&valid_name, "differs".into(), beat, None, values, note.into()));
+                return Err(self.mismatch(&valid_name(), "differs".into(), beat, None, values, note.into()));
             }
             let Some(model) = model else { continue };
             let Some(golden) = golden.get(sink.taken) else {
                 let values = vec![("golden", format!("{} beats", golden.len()))];
                 let note = "rtl and cycle model agree".into();
-                return Err(self.mismatch(&valid_name, "offers a beat too many".into(), beat, None, values, note));
+                return Err(self.mismatch(&valid_name(), "offers a beat too many".into(), beat, None, values, note));
             };
             let (golden, model) = (golden.fields(), model.fields());
             wires.assert_order(&golden);
@@ -204,7 +206,9 @@ where
             }
         }
         if let Some(status) = &self.bench.status {
-            for (i, field) in status(&self.model).into_iter().enumerate() {
+            let fields = status(&self.model);
+            assert!(self.status.is_empty() || self.status.len() == fields.len(), "status fields: {fields:?}");
+            for (i, field) in fields.into_iter().enumerate() {
                 if self.status.len() == i {
                     let pin = self.rtl.pin(field.name)?;
                     self.status.push((field.clone(), pin));

@@ -49,14 +49,22 @@ where
     /// Pins of all streams; every port has a use.
     pub(super) fn wire(&self, rtl: &Model) -> Result<(Vec<Wires>, Vec<Wires>), BenchError> {
         let names: Vec<&str> = self.inputs.iter().map(|s| &*s.0).chain(self.outputs.iter().map(|s| &*s.0)).collect();
-        // Of streams `in` and `in_b`, the port `in_b_data` belongs to the second.
+        let status = self.status.iter().flat_map(|status| status(&self.model)).map(|field| field.name.to_string());
+        let used = self.pins.iter().map(|(name, _)| name.clone()).chain(self.unchecked.iter().cloned()).chain(status);
+        let used: Vec<String> = used.chain(["clock".into(), "reset".into()]).collect();
+        used.iter().take(used.len() - 2).try_for_each(|name| rtl.pin(name).map(drop))?;
+        // Of streams `in` and `in_b`, the port `in_b_data` belongs to the second; a pin `in_mode` belongs to neither.
         let stream_of = |port: &str| {
             let fits = |name: &&&str| port.strip_prefix(**name).is_some_and(|rest| rest.starts_with('_'));
-            names.iter().filter(fits).max_by_key(|name| name.len()).copied()
+            let own = used.iter().any(|name| name == port);
+            names.iter().filter(fits).filter(|_| !own).max_by_key(|name| name.len()).copied()
         };
         let wires = |name: &str, first: Option<Vec<Field>>, direction| {
             let [valid, ready] = ["valid", "ready"].map(|part| rtl.pin(&format!("{name}_{part}")));
             let (valid, ready) = (valid?, ready?);
+            if rtl.port(valid).width != 1 || rtl.port(ready).width != 1 {
+                return Err(self.wiring(format!("valid and ready of {name} are one bit each")));
+            }
             let mut fields = vec![];
             for port in rtl.ports().iter().filter(|port| stream_of(&port.name) == Some(name)) {
                 let pin = rtl.pin(&port.name)?;
@@ -94,10 +102,6 @@ where
         let outputs = self.outputs.iter().map(|(name, beats)| wires(name, expected(beats.first()), Direction::Output));
         let outputs = outputs.collect::<Result<_, _>>()?;
 
-        let status = self.status.iter().flat_map(|status| status(&self.model)).map(|field| field.name.to_string());
-        let used = self.pins.iter().map(|(name, _)| name.clone()).chain(self.unchecked.iter().cloned()).chain(status);
-        let used: Vec<String> = used.chain(["clock".into(), "reset".into()]).collect();
-        used.iter().take(used.len() - 2).try_for_each(|name| rtl.pin(name).map(drop))?;
         match rtl.ports().iter().find(|port| stream_of(&port.name).is_none() && !used.contains(&port.name)) {
             Some(port) => {
                 Err(self.wiring(format!("nothing drives or checks port {} ({:?})", port.name, port.direction)))
