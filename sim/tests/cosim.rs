@@ -470,7 +470,7 @@ fn waveforms_and_coverage_need_a_model_that_has_them() {
 fn a_model_in_many_files_runs_the_same() {
     // Verilator splits large models; here a small one, so that this path is tested at all.
     let verilog = Verilog::new("fifo").file("fifo.v", FIFO).optimise(Optimise::O2);
-    let verilog = verilog.argument("--output-split").argument("1");
+    let verilog = verilog.argument("--output-split").argument("60");
     let beats = vec![Lanes(vec![-7; 64]); 10];
     let bench =
         BlockBench::new(verilog, "fifo", "split", 1, Fifo::new(3)).input("in", beats.clone()).output("out", beats);
