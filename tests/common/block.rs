@@ -66,7 +66,7 @@ where
     M::Input: Beat + Clone,
     M::Output: Beat,
 {
-    let found = Stalls::EVERY.into_iter().find_map(|stalls| bench.run(stalls).err());
+    let found = Stalls::EVERY.into_iter().find_map(|stalls| bench.run_without_waves(stalls).err());
     match found {
         Some(BenchError::Mismatch(m)) => assert!(m.to_string().contains(what), "expected {what:?} in\n{m}"),
         Some(other) => panic!("not a mismatch: {other}"),
