@@ -1,6 +1,4 @@
 //! Cells that rust-hdl cannot say, as short Verilog text, each with its reason in `docs/decisions/0010-verilog-leaves.md`
 //! and its own test in co-simulation.
 
-mod ram;
-
-pub use ram::{Ram, ReadPort};
+pub use crate::ram::{Ram, ReadPort};

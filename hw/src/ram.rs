@@ -1,4 +1,6 @@
-//! Memory with one write and one read port. Every RAM of the design is this leaf.
+//! Memory with one write and one read port: the one wrapper of every memory. Siblings: `sim`, `tests/ram.rs`.
+//! Paper: SpAtten Table I (196 KB each for K and V).
+//! Why: synthesis infers LUT RAM or block RAM from the shape of the text, so the shape stands in one place.
 
 use crate::hdl::*;
 
