@@ -9,7 +9,9 @@ use crate::hdl::*;
 pub enum ReadPort {
     /// In the cycle of the address: distributed (LUT) RAM, for short queues.
     Direct,
-    /// In the next cycle: block RAM. The word of an address that is written in the same cycle is the old one.
+    /// In the next cycle: block RAM. The word of an address that is written in the same cycle is undefined: what FPGAs
+    /// give differs, and defining it costs a comparator and a bypass per memory. Simulation shows its inverse there, so
+    /// that a block that depends on it fails its test.
     Registered,
 }
 
@@ -67,8 +69,9 @@ impl Logic for Ram {
             self.read_data.next = word.clone();
         }
         if self.clock.pos_edge() {
+            let collides = self.write_enable.val() && self.write_address.val().index() == at;
             if self._read == ReadPort::Registered {
-                self.read_data.next = word;
+                self.read_data.next = if collides { !word } else { word };
             }
             if self.write_enable.val() {
                 let at = self.write_address.val().index();
@@ -87,12 +90,21 @@ impl Logic for Ram {
         let read = match self._read {
             ReadPort::Direct => "assign read_data = words[read_address];\n".to_string(),
             ReadPort::Registered => format!(
-                "reg [{top}:0] word;\nalways @(posedge clock) word <= words[read_address];\nassign read_data = word;\n",
+                "reg [{top}:0] word;\n\
+                 `ifdef SYNTHESIS\n\
+                 always @(posedge clock) word <= words[read_address];\n\
+                 `else\n\
+                 // Undefined in hardware: the inverse finds who depends on it.\n\
+                 always @(posedge clock)\n    \
+                 word <= words[read_address] ^ {{{bits}{{write_enable && write_address == read_address}}}};\n\
+                 `endif\n\
+                 assign read_data = word;\n",
                 top = bits - 1
             ),
         };
+        let check = if self._read == ReadPort::Registered { "no_rw_check, " } else { "" };
         Verilog::Custom(format!(
-            "(* ram_style = \"{style}\" *)\nreg [{}:0] words [0:{last}];\n\
+            "(* {check}ram_style = \"{style}\" *)\nreg [{}:0] words [0:{last}];\n\
              always @(posedge clock) if (write_enable) words[write_address] <= write_data;\n{read}",
             bits - 1
         ))

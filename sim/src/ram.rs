@@ -20,7 +20,8 @@ impl<T: Clone + Default> Ram<T> {
         &self.read
     }
 
-    /// One rising edge. Of an address that is read and written in one cycle, the old word is read.
+    /// One rising edge. Of an address that is read and written in one cycle nothing may be expected: hardware differs,
+    /// and the RTL shows the inverse in simulation. Here it is the old word.
     pub fn clock(&mut self, read_address: usize, write: Option<(usize, T)>) {
         self.read.clone_from(&self.words[read_address]);
         if let Some((address, word)) = write {
