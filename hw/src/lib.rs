@@ -18,4 +18,5 @@ pub mod registry;
 
 pub mod credits;
 pub mod fifo;
+pub mod lane_fifo;
 pub mod ram;

@@ -85,28 +85,30 @@ impl Logic for Ram {
     }
 
     fn hdl(&self) -> Verilog {
-        let (bits, last) = (self.write_data.width(), self._depth - 1);
-        let style = if self._read == ReadPort::Direct { "distributed" } else { "block" };
-        let read = match self._read {
-            ReadPort::Direct => "assign read_data = words[read_address];\n".to_string(),
-            ReadPort::Registered => format!(
-                "reg [{top}:0] word;\n\
-                 `ifdef SYNTHESIS\n\
-                 always @(posedge clock) word <= words[read_address];\n\
-                 `else\n\
-                 // Undefined in hardware: the inverse finds who depends on it.\n\
-                 always @(posedge clock)\n    \
-                 word <= words[read_address] ^ {{{bits}{{write_enable && write_address == read_address}}}};\n\
-                 `endif\n\
-                 assign read_data = word;\n",
-                top = bits - 1
-            ),
-        };
-        let check = if self._read == ReadPort::Registered { "no_rw_check, " } else { "" };
-        Verilog::Custom(format!(
-            "(* {check}ram_style = \"{style}\" *)\nreg [{}:0] words [0:{last}];\n\
-             always @(posedge clock) if (write_enable) words[write_address] <= write_data;\n{read}",
-            bits - 1
-        ))
+        Verilog::Custom(text(self.write_data.width(), self._depth, self._read))
+    }
+}
+
+/// The memory as Verilog.
+pub(crate) fn text(bits: usize, depth: usize, read: ReadPort) -> String {
+    let (top, last) = (bits - 1, depth - 1);
+    let write = "always @(posedge clock) if (write_enable) words[write_address] <= write_data;";
+    match read {
+        ReadPort::Direct => format!(
+            "(* ram_style = \"distributed\" *)\nreg [{top}:0] words [0:{last}];\n{write}\n\
+             assign read_data = words[read_address];\n"
+        ),
+        ReadPort::Registered => format!(
+            "(* no_rw_check, ram_style = \"block\" *)\nreg [{top}:0] words [0:{last}];\n{write}\n\
+             reg [{top}:0] word;\n\
+             `ifdef SYNTHESIS\n\
+             always @(posedge clock) word <= words[read_address];\n\
+             `else\n\
+             // Undefined in hardware: the inverse finds who depends on it.\n\
+             always @(posedge clock)\n    \
+             word <= words[read_address] ^ {{{bits}{{write_enable && write_address == read_address}}}};\n\
+             `endif\n\
+             assign read_data = word;\n"
+        ),
     }
 }
