@@ -90,7 +90,8 @@ pub struct DotProduct {
     held: Param,
     groups: Param,
     merges: Param,
-    accumulates: Param,
+    /// Lanes that go through `totals`: all or none.
+    accumulated: Param,
     row: Param,
     pushes: Param,
     sums: Param,
@@ -173,7 +174,7 @@ impl DotProduct {
             held: Param::new(held),
             groups: Param::new(groups),
             merges: Param::new(merges),
-            accumulates: Param::new(accumulates),
+            accumulated: Param::new(groups * accumulates),
             row: Param::new(ROW),
             pushes: Param::new(latency - 2),
             sums: Param::new(sums),
@@ -302,23 +303,24 @@ impl Logic for DotProduct {
             }
         }
         // Slices of one key come in consecutive beats, with pauses between them.
+        for i in 0..self.accumulated.val() {
+            self.totals[i].clock.next = self.clock.val();
+            self.totals[i].d.next = self.dots[i].val();
+            if i == 0 {
+                if !self.begins.q.val().get_bit(self.sums.val() - 2) {
+                    self.totals[0].d.next = self.totals[0].q.val() + self.dots[0].val();
+                }
+                if !self.entered.q.val().get_bit(self.sums.val() - 2) {
+                    self.totals[0].d.next = self.totals[0].q.val();
+                }
+            }
+            self.scales[i].dot.next = self.totals[i].q.val();
+        }
+        for i in self.accumulated.val()..self.groups.val() {
+            self.scales[i].dot.next = self.dots[i].val();
+        }
         for i in 0..self.groups.val() {
             self.scales[i].clock.next = self.clock.val();
-            if self.accumulates.val() == 1 {
-                self.totals[i].clock.next = self.clock.val();
-                self.totals[i].d.next = self.dots[i].val();
-                if i == 0 {
-                    if !self.begins.q.val().get_bit(self.sums.val() - 2) {
-                        self.totals[0].d.next = self.totals[0].q.val() + self.dots[0].val();
-                    }
-                    if !self.entered.q.val().get_bit(self.sums.val() - 2) {
-                        self.totals[0].d.next = self.totals[0].q.val();
-                    }
-                }
-                self.scales[i].dot.next = self.totals[i].q.val();
-            } else {
-                self.scales[i].dot.next = self.dots[i].val();
-            }
             self.scales[i].token_scale.next = self.token_scales[i].late.val();
             self.scales[i].mantissa.next = self.mantissa.late.val();
             self.scales[i].shift.next = self.shift.late.val();

@@ -10,5 +10,6 @@
 
 pub mod cosim;
 pub mod cycle;
+pub mod dot_product;
 pub mod fifo;
 pub mod ram;
