@@ -21,4 +21,5 @@ pub mod delay;
 pub mod dot_product;
 pub mod fifo;
 pub mod lane_fifo;
+pub mod multiply_value;
 pub mod ram;
