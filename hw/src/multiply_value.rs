@@ -38,7 +38,7 @@ const MAGNITUDE_LATENCY: usize = 5;
 /// `head_dim` (0..=3 for D = 16, 32, 64, 128) stays the same from a row's first beat to the last beat of a job. With `M`
 /// multipliers a beat carries up to `M/D` value rows side by side, or, where D > M, one of the `D/M` slices of one, in
 /// order, each with the row's probability and scale and `count = 1`. Lanes from `count` on add nothing; a row without values
-/// is one beat with `count = 0` and `last`. The sums have to fit `value_sum`: probabilities of one row add up to 1.
+/// is one beat with `count = 0` and `last`. A weight is below 2.0 and sums fit `value_sum`: probabilities of a row add up to 1.
 ///
 /// # Shapes   `in`: `values [M]`, `probability [L]`, `token_scale [L]`, `count`, `last`; `out`, one beat per row: `outputs
 /// [128]` (0 from D on), `saturated` (how many), `magnitude` (sum of absolute outputs), with `L = max(1, M/16)`
