@@ -17,6 +17,9 @@ pub mod leaf;
 pub mod registry;
 
 pub mod credits;
+pub mod delay;
+pub mod dot_product;
 pub mod fifo;
 pub mod lane_fifo;
+pub mod multiply_value;
 pub mod ram;

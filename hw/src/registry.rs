@@ -1,7 +1,9 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::multiply_value::MultiplyValue;
 use crate::ram::{Ram, ReadPort};
 use spatten_arch::ArchConfig;
 
@@ -9,6 +11,8 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("dot_product", |c| emit(DotProduct::new(c))),
+    ("multiply_value", |c| emit(MultiplyValue::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     // One channel's worth of the key buffer.

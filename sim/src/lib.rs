@@ -10,5 +10,7 @@
 
 pub mod cosim;
 pub mod cycle;
+pub mod dot_product;
 pub mod fifo;
+pub mod multiply_value;
 pub mod ram;

@@ -439,7 +439,26 @@ fn condition(test: &Expression, hoisted: &mut Hoisted) -> Result<String, String>
     test.text(1, hoisted)
 }
 
+/// `name[high:low]` as its parts.
+fn slice(text: &str) -> Option<(&str, usize, usize)> {
+    let (name, range) = text.strip_suffix(']')?.split_once('[')?;
+    let (high, low) = range.split_once(':').unwrap_or((range, range));
+    Some((name, high.parse().ok()?, low.parse().ok()?))
+}
+
+/// Lanes, highest first, as one vector. Neighbouring slices of one vector are written as one.
 fn concat(lanes: &[&str]) -> String {
+    let mut joined: Vec<String> = vec![];
+    for lane in lanes {
+        let pair = joined.last().and_then(|last| slice(last)).zip(slice(lane));
+        match pair {
+            Some(((a, high, end), (b, start, low))) if a == b && end == start + 1 => {
+                *joined.last_mut().expect("just seen") = format!("{b}[{high}:{low}]");
+            }
+            _ => joined.push(lane.to_string()),
+        }
+    }
+    let lanes: Vec<&str> = joined.iter().map(String::as_str).collect();
     if lanes.len() == 1 {
         return lanes[0].into();
     }
