@@ -18,3 +18,6 @@ pub mod registry;
 
 pub mod credits;
 pub mod fifo;
+pub mod lane_fifo;
+pub mod prefix_sum;
+pub mod zero_eliminator;

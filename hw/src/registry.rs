@@ -2,7 +2,11 @@
 
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::hdl::bits_for;
+use crate::prefix_sum::PrefixSum;
+use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
+use spatten_arch::format::Formats;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
@@ -10,7 +14,16 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+    // Lanes hold a probability and its index, as behind local value pruning.
+    ("zero_eliminator", |c| {
+        emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
+    }),
+    ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
 ];
+
+fn probability_bits(config: &ArchConfig) -> usize {
+    Formats::new(config).probability.width() as usize
+}
 
 /// Names that [`block`] knows.
 pub fn names() -> impl Iterator<Item = &'static str> {
