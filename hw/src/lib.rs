@@ -21,3 +21,4 @@ pub mod fifo;
 pub mod lane_fifo;
 pub mod prefix_sum;
 pub mod zero_eliminator;
+pub mod ram;

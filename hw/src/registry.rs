@@ -5,6 +5,7 @@ use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::prefix_sum::PrefixSum;
 use crate::zero_eliminator::ZeroEliminator;
+use crate::ram::{Ram, ReadPort};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 
@@ -19,6 +20,8 @@ const BLOCKS: &[(&str, Build)] = &[
         emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
     }),
     ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
+    // One channel's worth of the key buffer.
+    ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
 ];
 
 fn probability_bits(config: &ArchConfig) -> usize {
