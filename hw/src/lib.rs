@@ -20,5 +20,5 @@ pub mod credits;
 pub mod fifo;
 pub mod lane_fifo;
 pub mod prefix_sum;
-pub mod zero_eliminator;
 pub mod ram;
+pub mod zero_eliminator;

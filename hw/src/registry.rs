@@ -4,8 +4,8 @@ use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::prefix_sum::PrefixSum;
-use crate::zero_eliminator::ZeroEliminator;
 use crate::ram::{Ram, ReadPort};
+use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 

@@ -11,4 +11,6 @@
 pub mod cosim;
 pub mod cycle;
 pub mod fifo;
+pub mod prefix_sum;
 pub mod ram;
+pub mod zero_eliminator;
