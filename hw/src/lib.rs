@@ -22,4 +22,6 @@ pub mod dot_product;
 pub mod fifo;
 pub mod lane_fifo;
 pub mod multiply_value;
+pub mod prefix_sum;
 pub mod ram;
+pub mod zero_eliminator;

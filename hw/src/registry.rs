@@ -3,9 +3,13 @@
 use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::hdl::bits_for;
 use crate::multiply_value::MultiplyValue;
+use crate::prefix_sum::PrefixSum;
 use crate::ram::{Ram, ReadPort};
+use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
+use spatten_arch::format::Formats;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
@@ -15,9 +19,18 @@ const BLOCKS: &[(&str, Build)] = &[
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+    // Lanes hold a probability and its index, as behind local value pruning.
+    ("zero_eliminator", |c| {
+        emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
+    }),
+    ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
     // One channel's worth of the key buffer.
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
 ];
+
+fn probability_bits(config: &ArchConfig) -> usize {
+    Formats::new(config).probability.width() as usize
+}
 
 /// Names that [`block`] knows.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -13,4 +13,6 @@ pub mod cycle;
 pub mod dot_product;
 pub mod fifo;
 pub mod multiply_value;
+pub mod prefix_sum;
 pub mod ram;
+pub mod zero_eliminator;

@@ -80,7 +80,11 @@ pub fn module(
         Verilog::Blackbox(_) | Verilog::Wrapper(_) => return Err(error("black boxes are not printed".into())),
     };
     let ports = ports(&lanes);
-    let mut text = format!("module {}(\n", node.module);
+    let mut text = String::new();
+    for (rule, reason) in &node.waivers {
+        let _ = writeln!(text, "// {reason}\n/* verilator lint_off {rule} */");
+    }
+    let _ = writeln!(text, "module {}(", node.module);
     for (i, port) in ports.iter().enumerate() {
         let direction = if port.input { "input  wire" } else { "output wire" };
         let direction = if body.registered.contains(&port.name) { "output reg " } else { direction };
@@ -91,6 +95,9 @@ pub fn module(
     text.push_str(");\n");
     text.push_str(&body.text);
     text.push_str("endmodule\n");
+    for (rule, _) in &node.waivers {
+        let _ = writeln!(text, "/* verilator lint_on {rule} */");
+    }
     let printed = Module { name: node.module.clone(), text, native };
     match modules.get(&node.module) {
         Some(other) if *other != printed => {
