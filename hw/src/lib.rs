@@ -17,4 +17,7 @@ pub mod leaf;
 pub mod registry;
 
 pub mod credits;
+pub mod delay;
 pub mod fifo;
+pub mod lane_fifo;
+pub mod softmax;
