@@ -1,11 +1,8 @@
 #!/bin/sh
 # Fetches what is missing before `make` can do its work; silent and fast where nothing is.
 #
-<<<<<<< HEAD
-#   sh setup.sh build    compiler, make, git, Verilator, python3 with pip (installed with apt-get where that exists), Rust (checked)
-=======
-#   sh setup.sh build    compiler, make, git, python3 with pip, yosys, iverilog, z3 (apt-get where that exists), Rust (checked)
->>>>>>> tools
+#   sh setup.sh build    compiler, make, git, Verilator, yosys, iverilog, z3, python3 with pip (installed with apt-get where
+#                        that exists), Rust (checked)
 #   sh setup.sh model    all-MiniLM-L6-v2 into ${SPATTEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spatten}
 #   sh setup.sh fmax     place and route for ECP5 (50 MB of downloads) into the same cache; only `make fmax` needs it
 #

@@ -131,7 +131,7 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
         let mut rows: Rows = directed(&config).into_iter().map(|row| (row, true)).collect();
         // Beats, and rows of every length.
         let mut beats = 0;
-        while beats < 10_000 {
+        while beats < 14_000 {
             let count = match rng.below(4) {
                 0 => rng.below(2 * lanes as u64 + 1),
                 1 => rng.below(n as u64 / 8 + 1),

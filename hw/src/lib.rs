@@ -20,4 +20,5 @@ pub mod credits;
 pub mod delay;
 pub mod fifo;
 pub mod lane_fifo;
+pub mod ram;
 pub mod softmax;

@@ -2,6 +2,7 @@
 
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::ram::{Ram, ReadPort};
 use crate::softmax::Softmax;
 use spatten_arch::ArchConfig;
 
@@ -11,6 +12,8 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+    // One channel's worth of the key buffer.
+    ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
     ("softmax", |c| emit(Softmax::new(c))),
 ];
 

@@ -22,7 +22,7 @@ use crate::delay::Delay;
 use crate::fifo::Fifo;
 use crate::hdl::*;
 use crate::lane_fifo::LaneFifo;
-use crate::leaf::{Ram, ReadPort};
+use crate::leaf::{LaneRam, ReadPort};
 use accumulate::Accumulate;
 use divide::{Divide, Reciprocal};
 use exp::Exp;
@@ -114,7 +114,7 @@ pub struct Softmax {
     count_held: Reg,
     count_later: Delay,
     write_at: Reg,
-    logits: Vec<Ram>,
+    logits: LaneRam,
     maximum: Maximum,
     ends: Fifo,
     rows: Fifo,
@@ -135,7 +135,7 @@ pub struct Softmax {
     live_count: Reg,
     exps: Vec<Exp>,
     store_at: Reg,
-    stored: Vec<Ram>,
+    stored: LaneRam,
     accumulate: Accumulate,
     sums: Fifo,
 
@@ -229,7 +229,7 @@ impl Softmax {
             count_held: Reg::unsigned(count),
             count_later: Delay::new(count, levels + 1),
             write_at: Reg::unsigned(address),
-            logits: vec_of(lanes, || Ram::new(logit, ring, ReadPort::Registered)),
+            logits: LaneRam::new(lanes, logit, ring, ReadPort::Registered),
             maximum: Maximum::new(lanes, logit),
             ends: Fifo::new(address, ROWS[0]),
             rows: Fifo::new(logit + count, ROWS[0]),
@@ -249,7 +249,7 @@ impl Softmax {
             live_count: Reg::unsigned(count),
             exps: vec_of(lanes, || Exp::new(logit)),
             store_at: Reg::unsigned(address),
-            stored: vec_of(lanes, || Ram::new(stored, ring, ReadPort::Registered)),
+            stored: LaneRam::new(lanes, stored, ring, ReadPort::Registered),
             accumulate: Accumulate::new(lanes, exp, sum),
             sums: Fifo::new(sum, ROWS[1]),
 
@@ -296,7 +296,7 @@ impl Logic for Softmax {
         dff_setup!(self, clock, in_held, last_held, count_held, write_at);
         dff_setup!(self, clock, stored_places, read_at, beats, lasts, maximum_held, live_count, store_at);
         dff_setup!(self, clock, summed, score_at, freed, scoring, reciprocal_held, exponent_held);
-        clock!(self, clock, ring_places, row_places, count_later, maximum, ends, rows);
+        clock!(self, clock, ring_places, row_places, count_later, maximum, ends, rows, logits, stored);
         clock!(self, clock, sum_places, scored_rows, accumulate, sums);
         clock!(self, clock, pending, reciprocal, divisors, decisions, out_places, tags, divide, out);
         self.ring_places.reset.next = self.reset.val();
@@ -334,12 +334,11 @@ impl Logic for Softmax {
                 self.logits_held[i].d.next = self.smallest.val().into();
             }
             self.maximum.logits[i].next = self.logits_held[i].q.val();
-            self.logits[i].clock.next = self.clock.val();
-            self.logits[i].write_enable.next = self.in_held.q.val();
-            self.logits[i].write_address.next = self.write_at.q.val();
-            self.logits[i].write_data.next = self.logits_held[i].q.val();
-            self.logits[i].read_address.next = self.read_at.q.val();
+            self.logits.write_data[i].next = self.logits_held[i].q.val();
         }
+        self.logits.write_enable.next = self.in_held.q.val();
+        self.logits.write_address.next = self.write_at.q.val();
+        self.logits.read_address.next = self.read_at.q.val();
         self.write_at.d.next = self.write_at.q.val() + self.in_held.q.val();
         // Where a row ends is known before its maximum, and waits for it.
         self.ends.in_valid.next = self.in_held.q.val() & self.last_held.q.val();
@@ -372,16 +371,15 @@ impl Logic for Softmax {
         for i in 0..self.lanes.val() {
             self.exps[i].clock.next = self.clock.val();
             self.exps[i].maximum.next = self.maximum_held.q.val();
-            self.exps[i].logit.next = self.logits[i].read_data.val();
+            self.exps[i].logit.next = self.logits.read_data[i].val();
             self.exps[i].live.next = self.live_count.q.val() > i;
             self.accumulate.exponentials[i].next = self.exps[i].exponential.val();
-            self.stored[i].clock.next = self.clock.val();
-            self.stored[i].write_enable.next = self.beats.q.val().get_bit(self.stored_stage.val());
-            self.stored[i].write_address.next = self.store_at.q.val();
-            self.stored[i].write_data.next = self.exps[i].stored.val();
-            self.stored[i].read_address.next = self.score_at.q.val();
-            self.divide.stored[i].next = self.stored[i].read_data.val();
+            self.stored.write_data[i].next = self.exps[i].stored.val();
+            self.divide.stored[i].next = self.stored.read_data[i].val();
         }
+        self.stored.write_enable.next = self.beats.q.val().get_bit(self.stored_stage.val());
+        self.stored.write_address.next = self.store_at.q.val();
+        self.stored.read_address.next = self.score_at.q.val();
         self.store_at.d.next = self.store_at.q.val() + self.beats.q.val().get_bit(self.stored_stage.val());
         self.sum_places.take.next = self.issue_last.val();
         self.sum_places.give.next = self.sums.out_valid.val() & self.sum_ready.val();
@@ -429,7 +427,7 @@ impl Logic for Softmax {
             self.freed.d.next = self.dropped.val() + 1;
         }
         self.out_places.take.next = self.score.val();
-        self.out_places.give.next = self.out.out_valid.val() & self.out_ready.val();
+        self.out_places.give.next = self.out.popped.val();
         self.scoring.d.next = (self.scoring.q.val() << 1) | self.score.val();
         self.reciprocal_held.d.next = self.divisor_reciprocal.val();
         self.exponent_held.d.next = self.divisor_exponent.val();
@@ -440,7 +438,7 @@ impl Logic for Softmax {
             self.tag.next = (self.pending_count.val() << 1) | 1;
         }
         self.tags.early.next = self.tag.val();
-        self.out.in_valid.next = self.scoring.q.val().get_bit(self.scored_stage.val());
+        self.out.push.next = self.scoring.q.val().get_bit(self.scored_stage.val());
         self.out.in_tag.next = self.tags.late.val();
         self.out.out_ready.next = self.out_ready.val();
         self.out_valid.next = self.out.out_valid.val();

@@ -11,4 +11,5 @@
 pub mod cosim;
 pub mod cycle;
 pub mod fifo;
+pub mod ram;
 pub mod softmax;

@@ -2,8 +2,8 @@
 //! to catch.
 
 use spatten_sim::cosim::{
-    Beat, BenchError, Bits, BlockBench, Cache, CosimError, Coverage, Direction, Field, Init, Mismatch, Model, Stalls,
-    Verilog,
+    Beat, BenchError, Bits, BlockBench, Cache, CosimError, Coverage, Direction, Field, Init, Mismatch, Model, Optimise,
+    Stalls, Verilog,
 };
 use spatten_sim::cycle::{CreditPipe, CycleModel, Fifo};
 use spatten_testkit::{Checks, Rng};
@@ -17,7 +17,7 @@ module adder (
   input wire clock, input wire reset,
   input wire in_valid, output wire in_ready, input wire [11:0] in_a, input wire [11:0] in_b,
   output wire out_valid, input wire out_ready, output wire [12:0] out_sum,
-  input wire [11:0] offset, output wire [2:0] used
+  input wire [11:0] in_offset, output wire [2:0] used
 );
   reg [2:0] credits, level;
   reg [1:0] head, tail;
@@ -32,7 +32,7 @@ module adder (
   assign used = credits;
   always @(posedge clock) begin
     valid_1 <= push;
-    sum_1 <= {1'b0, in_a} + {1'b0, in_b} + {1'b0, offset};
+    sum_1 <= {1'b0, in_a} + {1'b0, in_b} + {1'b0, in_offset};
     valid_2 <= valid_1;
     sum_2 <= sum_1;
     if (valid_2) begin queue[tail] <= sum_2; tail <= tail + 2'd1; end
@@ -126,7 +126,7 @@ fn adder_bench(text: &str, seed: u64) -> BlockBench<Adder> {
     BlockBench::new(Verilog::new("adder").file("adder.v", text), "adder", "tiny", seed, Adder(CreditPipe::new(3, 4)))
         .input("in", inputs)
         .output("out", golden)
-        .pin("offset", Bits::zero(12))
+        .pin("in_offset", Bits::zero(12))
         .status(|model| vec![Field::value("used", model.0.used() as u64, 3)])
         .again(format!("SPATTEN_SEED={seed:#x} cargo test -p spatten-sim --test cosim"))
 }
@@ -192,8 +192,10 @@ fn a_stream_may_start_late() {
 
 #[test]
 fn every_broken_block_is_caught_with_the_right_message() {
-    let adder = |from, to| mismatch(adder_bench(&broken(ADDER, from, to), 5).run(Stalls::EVERY[1])).to_string();
-    let fifo = |from, to| mismatch(fifo_bench(&broken(FIFO, from, to), 5).run(Stalls::EVERY[1])).to_string();
+    let adder =
+        |from, to| mismatch(adder_bench(&broken(ADDER, from, to), 5).run_without_waves(Stalls::EVERY[1])).to_string();
+    let fifo =
+        |from, to| mismatch(fifo_bench(&broken(FIFO, from, to), 5).run_without_waves(Stalls::EVERY[1])).to_string();
     let toggled = "reg flip; always @(posedge clock) flip <= reset ? 1'b0 : ~flip;\n  ";
     let cases = [
         ("wrong bit", adder("{1'b0, in_a} +", "{1'b0, in_a ^ 12'h800} +"), "adder: out_sum differs "),
@@ -226,7 +228,7 @@ fn every_broken_block_is_caught_with_the_right_message() {
                 "reg s; always @(posedge clock) s <= out_valid & ~out_ready;
              assign out_lanes = words[head] ^ {767'd0, s & ~reset & out_valid};",
             ),
-            "changed without ready",
+            "out_lanes changed without ready   cycle 7  beat 4  lane 0",
         ),
         (
             "ready too early",
@@ -251,9 +253,9 @@ fn every_broken_block_is_caught_with_the_right_message() {
     for (what, report, expected) in &cases {
         checks.that(report.contains(expected), || format!("{what}: expected {expected:?} in\n{report}"));
         checks.that(report.contains("config=") && report.contains("seed=0x5"), || report.clone());
-        checks.that(report.contains("waves: "), || report.clone());
+        println!("{what}\n{report}");
     }
-    checks.finish(3 * 15);
+    checks.finish(2 * 15);
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn a_valid_that_drops_is_told_from_a_late_one() {
         "reg held; always @(posedge clock) held <= out_valid & ~out_ready;
        assign out_valid = level != 2'd0 & ~(held & ~reset);",
     );
-    let report = mismatch(fifo_bench(&text, 2).run(Stalls::EVERY[2]));
+    let report = mismatch(fifo_bench(&text, 2).run_without_waves(Stalls::EVERY[2]));
     assert_eq!((&*report.signal, &*report.what), ("out_valid", "dropped without ready"));
 }
 
@@ -317,7 +319,7 @@ fn a_wrong_cycle_model_or_golden_beat_is_told_apart() {
         .input("in", beats.split_off(1))
         .output("out", vec![Lanes(vec![0; 64]); 5])
         .patience(100);
-    let report = mismatch(stuck.run(Stalls::None));
+    let report = mismatch(stuck.run_without_waves(Stalls::None));
     assert_eq!((&*report.values[0].1, &*report.signal), ("in 4 of 4, out 4 of 5", "block"));
 }
 
@@ -328,8 +330,10 @@ fn ports_and_streams_that_do_not_fit_are_named() {
     let unused = broken(&unused, "assign used", "assign spare = 1'b0; assign used");
     assert_eq!(message(adder_bench(&unused, 1)), "adder: nothing drives or checks port spare (Output)");
     adder_bench(&unused, 1).unchecked("spare").run(Stalls::None).unwrap().finish(BEATS);
+    let taken = adder_bench(ADDER, 1).pin("in_a", Bits::zero(12));
+    assert!(message(taken).starts_with("adder: beats of in have in_a[12] in_b[12], the module has in_b[12]"));
     let missing = message(adder_bench(ADDER, 1).input("other", vec![]));
-    let ports = "clock, in_a, in_b, in_ready, in_valid, offset, out_ready, out_sum, out_valid, reset, used";
+    let ports = "clock, in_a, in_b, in_offset, in_ready, in_valid, out_ready, out_sum, out_valid, reset, used";
     assert_eq!(missing, format!("adder has no port \"other_valid\", it has: {ports}"));
     let wider = ADDER.replace("[11:0] in_b", "[12:0] in_b").replace("{1'b0, in_b}", "in_b");
     let expected = "adder: beats of in have in_a[12] in_b[12], the module has in_a[12] in_b[13]";
@@ -459,6 +463,17 @@ fn waveforms_and_coverage_need_a_model_that_has_them() {
 }
 
 #[test]
+fn a_model_in_many_files_runs_the_same() {
+    // Verilator splits large models; here a small one, so that this path is tested at all.
+    let verilog = Verilog::new("fifo").file("fifo.v", FIFO).optimise(Optimise::O2);
+    let verilog = verilog.argument("--output-split").argument("60");
+    let beats = vec![Lanes(vec![-7; 64]); 10];
+    let bench =
+        BlockBench::new(verilog, "fifo", "split", 1, Fifo::new(3)).input("in", beats.clone()).output("out", beats);
+    bench.run(Stalls::Bursts).unwrap().finish(10);
+}
+
+#[test]
 fn text_that_verilator_refuses_is_shown_with_its_line() {
     let text = "module top (input wire clock);\n  wire [3:0] a = 5'd0;\n  assign b = ;\nendmodule";
     let message = Cache::default().build(&Verilog::new("top").file("top.v", text)).unwrap_err().to_string();
@@ -515,7 +530,7 @@ fn costs() {
         BlockBench::new(Verilog::new("adder").file("adder.v", ADDER), "adder", "tiny", 1, Adder(CreditPipe::new(3, 4)))
             .input("in", inputs)
             .output("out", golden)
-            .pin("offset", Bits::zero(12))
+            .pin("in_offset", Bits::zero(12))
             .unchecked("used");
     let started = Instant::now();
     let report = bench.run(Stalls::None).unwrap();

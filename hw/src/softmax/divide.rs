@@ -190,7 +190,7 @@ impl Divide {
             exact_value: vec_of(lanes, || Reg::unsigned(ONE + 1)),
             exact_later: vec_of(lanes, Default::default),
             exact_value_later: vec_of(lanes, || Reg::unsigned(ONE + 1)),
-            exponents: vec_of(3, || Reg::unsigned(4)),
+            exponents: [4, 4, 2].into_iter().map(Reg::unsigned).collect(),
             product: vec_of(lanes, || Wire::unsigned(ONE + 1)),
             coarse: vec_of(lanes, || Reg::unsigned(ONE + 1)),
             shifted: vec_of(lanes, || Wire::unsigned(ONE + 1)),
@@ -237,7 +237,7 @@ impl Logic for Divide {
             }
             // 3, 4: shifted right by the exponent, and rounded twice.
             self.coarse[i].d.next = self.product[i].val() >> ((self.exponents[1].q.val() >> 2) << 2);
-            self.shifted[i].next = self.coarse[i].q.val() >> (self.exponents[2].q.val() & 3);
+            self.shifted[i].next = self.coarse[i].q.val() >> self.exponents[2].q.val();
             self.increments[i].d.next = (self.shifted[i].val() + 1) >> 1;
             self.probabilities[i].d.next = ((self.shifted[i].val() >> self.more.val()) + 1) >> 1;
             self.increment[i].next = self.increments[i].q.val();
