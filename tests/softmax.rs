@@ -168,6 +168,21 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
     checks.finish_any();
 }
 
+#[test]
+fn other_sizes_are_right_too() {
+    let mut coverage = Coverage::default();
+    for text in ["keys_on_chip = 16\nsoftmax_lanes = 1", "keys_on_chip = 16\nsoftmax_lanes = 16\nmultipliers = 256"] {
+        let config = ArchConfig::from_toml(text, "own.toml").unwrap();
+        let mut rng = Rng::new(9);
+        let mut rows: Rows = directed(&config).into_iter().map(|row| (row, true)).collect();
+        rows.retain(|(row, _)| row.len() <= 16);
+        rows.extend((0..1500).map(|i| (random_row(i % 17, &mut rng), i % 7 > 0)));
+        let (bench, total) = bench(verilog(&design("softmax", &config)), &config, &rows, &mut coverage);
+        run_all(&bench, total, &mut coverage);
+    }
+    coverage.require(&["largest exponent", "all keys", "dropped row", "back-pressure"]);
+}
+
 /// Rows of one length, decided in time: cycles from the first beat to the last.
 fn span(config: &ArchConfig, n: usize, count: usize) -> u64 {
     let mut rng = Rng::new(3);
@@ -283,5 +298,17 @@ fn faults_are_caught() {
         let (bench, _) = bench(broken(&design, module, from, to), &config, &rows, &mut Coverage::default());
         caught(&bench, what);
     };
-    check("rom_exp", "6'd63: value", "6'd62 + 6'd1 - 6'd1: value", "sum");
+    let bit = "6'd5: value = 43'h5397af28177";
+    check("rom_exp", bit, &bit.replace("177", "176"), "sum_sum differs");
+    check("maximum", "(~begun)", "(1'd0 & begun)", "sum_sum differs");
+    check("divide", "exact_later_1)", "exact_later_1 & 1'd0)", "out_probability differs");
+    check("softmax", "assign score_last = (score_at == pending_end);", "assign score_last = 1'd1;", "differs");
+    check(
+        "softmax",
+        "assign in_ready = (ring_places_available & row_places_available);",
+        "assign in_ready = ring_places_available;",
+        "in_ready differs",
+    );
+    check("softmax", "(|stored_places)", "(stored_places > 7'd1)", "timing: late");
+    check("softmax", "({1'd0, dropped} + 7'd1)", "{1'd0, dropped}", "ready too late");
 }
