@@ -21,4 +21,5 @@ pub mod delay;
 pub mod fifo;
 pub mod lane_fifo;
 pub mod ram;
+pub mod requant_decision;
 pub mod softmax;

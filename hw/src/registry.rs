@@ -3,6 +3,7 @@
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::ram::{Ram, ReadPort};
+use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
 use spatten_arch::ArchConfig;
 
@@ -15,6 +16,7 @@ const BLOCKS: &[(&str, Build)] = &[
     // One channel's worth of the key buffer.
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
     ("softmax", |c| emit(Softmax::new(c))),
+    ("requant_decision", |c| emit(RequantDecision::new(c))),
 ];
 
 /// Names that [`block`] knows.

@@ -12,4 +12,5 @@ pub mod cosim;
 pub mod cycle;
 pub mod fifo;
 pub mod ram;
+pub mod requant_decision;
 pub mod softmax;
