@@ -19,6 +19,7 @@ pub mod registry;
 pub mod credits;
 pub mod delay;
 pub mod fifo;
+pub mod importance_accumulator;
 pub mod lane_fifo;
 pub mod ram;
 pub mod requant_decision;

@@ -2,6 +2,7 @@
 
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::importance_accumulator::ImportanceAccumulator;
 use crate::ram::{Ram, ReadPort};
 use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
@@ -17,6 +18,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
     ("softmax", |c| emit(Softmax::new(c))),
     ("requant_decision", |c| emit(RequantDecision::new(c))),
+    ("importance_accumulator", |c| emit(ImportanceAccumulator::new(c))),
 ];
 
 /// Names that [`block`] knows.
