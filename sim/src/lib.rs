@@ -15,4 +15,6 @@ pub mod fifo;
 pub mod multiply_value;
 pub mod prefix_sum;
 pub mod ram;
+pub mod requant_decision;
+pub mod softmax;
 pub mod zero_eliminator;
