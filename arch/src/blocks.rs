@@ -44,7 +44,7 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 
 /// All blocks, along the data's way through the chip.
 pub const BLOCKS: [Block; 22] = {
-    use Status::{Golden, Planned};
+    use Status::{Golden, Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
@@ -57,7 +57,7 @@ pub const BLOCKS: [Block; 22] = {
         block("softmax", "row maximum, exponential, sum, reciprocal", "IV-F, Fig. 12", Golden, true),
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-F", Golden, true),
         block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Golden, true),
-        block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Golden, true),
+        block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Rtl, true),
         block(
             "radix_select",
             "histogram selection, deterministic time",

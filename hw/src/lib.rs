@@ -18,3 +18,4 @@ pub mod registry;
 
 pub mod credits;
 pub mod fifo;
+pub mod quick_select;

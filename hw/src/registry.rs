@@ -2,6 +2,7 @@
 
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::quick_select::QuickSelect;
 use spatten_arch::ArchConfig;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
@@ -10,6 +11,7 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+    ("quick_select", |c| emit(QuickSelect::of(c))),
 ];
 
 /// Names that [`block`] knows.

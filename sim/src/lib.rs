@@ -11,3 +11,4 @@
 pub mod cosim;
 pub mod cycle;
 pub mod fifo;
+pub mod quick_select;
