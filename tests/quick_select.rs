@@ -184,10 +184,12 @@ const RARE: [&str; 19] = [
     "a pass over less than a beat",
 ];
 
-/// Rows of every kind with every interesting k, among random ones, of at least `at_least` beats; the adversary's row first,
-/// because it is made for the state of the generator.
+/// Rows of every kind with every interesting k, among random ones, of at least `at_least` beats; the adversary's rows first,
+/// because they are made for the state of the generator.
 fn all_rows(shape: Shape, at_least: usize, rng: &mut Rng) -> Vec<Row> {
-    let mut all = vec![adversary(shape.keys, &mut Lfsr::default())];
+    let mut generator = Lfsr::default();
+    let mut all: Vec<Row> =
+        [1, shape.keys / 2, shape.keys].map(|k| adversary(shape.keys, k, &mut generator)).into_iter().collect();
     let keys = shape.keys as u64;
     for n in [0, 1, 2, shape.lanes as u64, keys - 1, keys] {
         for scores in rows::every_kind(n as usize, shape.bits, rng) {

@@ -118,8 +118,9 @@ pub struct QuickSelect {
     /// Candidates not yet addressed.
     left_over: Reg,
     last_word: Signal<Local, Bit>,
-    /// The last word of the pass on its way: read, held, compared, counted.
+    /// The last word of the pass on its way.
     last: Vec<Dff<Bit>>,
+    drain: Param,
     addressed: Vec<Dff<Bit>>,
     valid: Vec<Dff<Bit>>,
     held: Vec<Reg>,
@@ -149,6 +150,9 @@ impl QuickSelect {
         );
         let levels = lanes.ilog2() as usize;
         let (total, word) = (bits_for(keys), bits_for((keys / lanes).max(2) - 1));
+        // The candidates are counted in the fifth cycle after the last word's address; the pivot is read two cycles after that,
+        // and may be in that word.
+        let drain = 4.max(Side::latency(lanes));
         let mut level = vec![];
         for l in 0..levels {
             level.extend((0..lanes >> (l + 1)).map(|_| Param::new(l)));
@@ -198,7 +202,8 @@ impl QuickSelect {
             word: Reg::unsigned(word),
             left_over: Reg::unsigned(total),
             last_word: Default::default(),
-            last: vec_of(4, Default::default),
+            last: vec_of(drain, Default::default),
+            drain: Param::new(drain),
             addressed: vec_of(lanes, Default::default),
             valid: vec_of(lanes, Default::default),
             held: vec_of(lanes, || Reg::unsigned(bits)),
@@ -235,7 +240,7 @@ impl Logic for QuickSelect {
             self.smaller[i].clock.next = self.clock.val();
             self.compared[i].clock.next = self.clock.val();
         }
-        for i in 0..4 {
+        for i in 0..self.drain.val() {
             self.last[i].clock.next = self.clock.val();
         }
 
@@ -287,8 +292,8 @@ impl Logic for QuickSelect {
             self.right.scores[i].next = self.compared[i].q.val();
         }
         self.last[0].d.next = (self.state.q.val() == State::Stream) & self.last_word.val();
-        for i in 0..3 {
-            self.last[i + 1].d.next = self.last[i].q.val();
+        for i in 1..self.drain.val() {
+            self.last[i].d.next = self.last[i - 1].q.val();
         }
         self.left.reset.next = self.reset.val();
         self.right.reset.next = self.reset.val();
@@ -369,7 +374,7 @@ impl Logic for QuickSelect {
                 }
             }
             State::Drain => {
-                if self.last[3].q.val() {
+                if self.last[self.drain.val() - 1].q.val() {
                     self.state.d.next = State::Decide;
                 }
             }
@@ -406,7 +411,7 @@ impl Logic for QuickSelect {
             self.k_known.d.next = false;
             self.count.d.next = 0.into();
             self.generator.d.next = self.seed.val().into();
-            for i in 0..4 {
+            for i in 0..self.drain.val() {
                 self.last[i].d.next = false;
             }
             for i in 0..self.lanes.val() {

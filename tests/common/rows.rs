@@ -40,13 +40,21 @@ pub fn every_kind(n: usize, bits: u32, rng: &mut Rng) -> Vec<Vec<u64>> {
 }
 
 /// The row of `n` scores against which quick-select does worst when its generator is in this state: every pivot that is
-/// drawn is the largest candidate, and the smallest is looked for, so that each pass removes one. Scores are `0..n`.
-pub fn adversary(n: usize, generator: &mut Lfsr) -> Row {
+/// drawn is the smallest candidate, or the largest once no smaller one is left to remove, so that each of the `n` passes
+/// removes one. Scores are `0..n`, `1 <= k <= n`.
+pub fn adversary(n: usize, k: usize, generator: &mut Lfsr) -> Row {
     let mut scores = vec![0; n];
     let mut candidates: Vec<usize> = (0..n).collect();
-    for value in (0..n).rev() {
+    let (mut low, mut high) = (0, n);
+    while !candidates.is_empty() {
         let drawn = candidates.remove(generator.index(candidates.len()));
-        scores[drawn] = value as u64;
+        scores[drawn] = if low < n - k {
+            low += 1;
+            low - 1
+        } else {
+            high -= 1;
+            high
+        } as u64;
     }
-    Row { scores, k: n }
+    Row { scores, k }
 }

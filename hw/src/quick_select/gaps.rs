@@ -25,6 +25,11 @@ pub struct Gaps {
 }
 
 impl Gaps {
+    /// Cycles from a beat in to the same beat out.
+    pub fn latency(_lanes: usize) -> usize {
+        2
+    }
+
     pub fn new(bits: usize, lanes: usize) -> Self {
         let levels = lanes.ilog2() as usize;
         let nodes = (levels + 1) * lanes;

@@ -9,7 +9,8 @@ use crate::leaf::{Ram, ReadPort};
 ///
 /// A pass may read the queue that it fills: what it writes is never ahead of what it has read.
 ///
-/// # Timing   flags of cycle `t`: counted in `total` from `t + 2`, readable in memory by the address of cycle `t + 4`
+/// # Timing   flags of cycle `t`: counted in `total` from `t + 2`, readable in memory by the address of cycle
+/// `t + Side::latency(lanes)`
 #[derive(LogicBlock)]
 pub struct Side {
     name: ModuleName,
@@ -40,7 +41,9 @@ pub struct Side {
     loading: Signal<Local, Bit>,
     marked: Vec<Wire<Local>>,
     count: Reg,
-    count_held: Reg,
+    /// Waits for the zero eliminator.
+    count_held: Vec<Reg>,
+    held: Param,
     sum: Reg,
     base: Reg,
     base_lane: Wire<Local>,
@@ -62,6 +65,7 @@ impl Side {
         let levels = lanes.ilog2() as usize;
         let nodes = (levels + 1) * lanes;
         let depth = (keys / lanes).max(2);
+        let held = Gaps::latency(lanes) - 1;
         let (count, total, word) = (bits_for(lanes), bits_for(keys), bits_for(depth - 1));
         Self {
             name: ModuleName::new(format!("quick_select_side_{lanes}x{bits}_{keys}")),
@@ -81,7 +85,8 @@ impl Side {
             loading: Default::default(),
             marked: vec_of(2 * lanes - 1, || Wire::unsigned(count)),
             count: Reg::unsigned(count),
-            count_held: Reg::unsigned(count),
+            count_held: vec_of(held, || Reg::unsigned(count)),
+            held: Param::new(held),
             sum: Reg::unsigned(total),
             base: Reg::unsigned(bits_for(keys - 1)),
             base_lane: Wire::unsigned(levels.max(1)),
@@ -98,10 +103,17 @@ impl Side {
     }
 }
 
+impl Side {
+    /// Cycles from a beat's flags to the address that reads it.
+    pub fn latency(lanes: usize) -> usize {
+        Gaps::latency(lanes) + 2
+    }
+}
+
 impl Logic for Side {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, count, count_held, sum, base, word, next_word);
+        dff_setup!(self, clock, count, sum, base, word, next_word);
         clock!(self, clock, eliminator);
         for i in 0..self.lanes.val() {
             self.write[i].clock.next = self.clock.val();
@@ -120,8 +132,15 @@ impl Logic for Side {
             self.marked[self.lanes.val() + i].next = self.marked[2 * i].val() + self.marked[2 * i + 1].val();
         }
         self.count.d.next = self.marked[2 * self.lanes.val() - 2].val();
-        self.count_held.d.next = self.count.q.val();
-        self.base.d.next = self.sum.q.val();
+        for i in 0..self.held.val() {
+            self.count_held[i].clock.next = self.clock.val();
+            if i == 0 {
+                self.count_held[i].d.next = self.count.q.val();
+            } else {
+                self.count_held[i].d.next = self.count_held[i - 1].q.val();
+            }
+        }
+        self.base.d.next = self.base.q.val() + self.count_held[self.held.val() - 1].q.val();
         self.sum.d.next = self.sum.q.val() + self.count.q.val();
         self.total.next = self.sum.q.val();
 
@@ -129,7 +148,7 @@ impl Logic for Side {
         self.base_lane.next = self.base.q.val();
         for i in 0..self.lanes.val() {
             self.rotated[i].next = self.eliminator.kept[i].val();
-            self.placed[i].next = self.count_held.q.val() > i;
+            self.placed[i].next = self.count_held[self.held.val() - 1].q.val() > i;
         }
         for l in 0..self.levels.val() {
             for i in 0..self.lanes.val() {
@@ -176,10 +195,13 @@ impl Logic for Side {
 
         if self.clear.val() {
             self.sum.d.next = 0.into();
+            self.base.d.next = 0.into();
         }
         if self.reset.val() {
             self.count.d.next = 0.into();
-            self.count_held.d.next = 0.into();
+            for i in 0..self.held.val() {
+                self.count_held[i].d.next = 0.into();
+            }
             for i in 0..self.lanes.val() {
                 self.write[i].d.next = false;
             }
