@@ -28,7 +28,8 @@ test: setup ## everything a contributor needs: unit, property, end-to-end tests,
 	$(CARGO) run -q --locked -- docs --check
 	@sh tests/count-checks.sh
 
-test-long: test ## hours: the same, fuzzing every loader for ten minutes each
+test-long: test ## hours: the same, blocks at the paper's size, fuzzing every loader for ten minutes each
+	SPATTEN_LONG=1 $(CARGO) test --workspace --release --locked
 	fuzz/run.sh 600
 
 setup: ## system packages and the model (into the user's cache)

@@ -1,9 +1,10 @@
 //! `fifo`: RTL against a queue, in every cycle.
 
 #[path = "common/block.rs"]
+#[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, broken_design, caught, configurations, design, run_all, same_in_icarus, verilog};
 use spatten_hw::{emit::emit, fifo};
 use spatten_sim::cosim::{Beat, Bits, BlockBench, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::fifo::Fifo;
@@ -51,6 +52,23 @@ fn the_smallest_queue_keeps_the_throughput() {
     let design = emit(fifo::Fifo::new(1, 2)).unwrap();
     let reports = run_all(&bench(verilog(&design), "1x2", 2, &words), words.len(), &mut coverage);
     assert_eq!(reports[0].span(), 2_001);
+}
+
+#[test]
+fn another_simulator_shows_the_same() {
+    let config = spatten_arch::ArchConfig::eighth();
+    let words = words(8 * config.channel_bytes as u32, 1_000, &mut Rng::new(4));
+    let design = design("fifo", &config);
+    same_in_icarus(&bench(verilog(&design), &config.name, 64, &words), &design, "fifo");
+}
+
+#[test]
+#[should_panic(expected = "out_data")]
+fn another_simulator_would_show_a_difference() {
+    let design = emit(fifo::Fifo::new(8, 4)).unwrap();
+    let words = words(8, 100, &mut Rng::new(5));
+    let other = broken_design(&design, "fifo", "out_data = words_read_data;", "out_data = words_read_data ^ 8'd4;");
+    same_in_icarus(&bench(verilog(&design), "8x4", 4, &words), &other, "fifo_broken");
 }
 
 #[test]

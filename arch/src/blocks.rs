@@ -70,8 +70,8 @@ pub const BLOCKS: [Block; 22] = {
         block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Golden, true),
         block("multiply_value", "probabilities times values", "IV-G", Golden, true),
         block("write_back", "outputs, survivors and completions to memory", "IV-A", Planned, false),
-        block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Planned, false),
-        block("ram", "the one wrapper of every memory", "Table I", Planned, false),
+        block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),
+        block("ram", "the one wrapper of every memory", "Table I", Rtl, false),
         block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),
         block("dram", "memory model behind the AXI ports", "V-A (HBM2)", Planned, false),
     ]

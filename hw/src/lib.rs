@@ -19,3 +19,5 @@ pub mod registry;
 pub mod credits;
 pub mod fifo;
 pub mod quick_select;
+pub mod lane_fifo;
+pub mod ram;

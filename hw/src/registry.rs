@@ -3,6 +3,7 @@
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::quick_select::QuickSelect;
+use crate::ram::{Ram, ReadPort};
 use spatten_arch::ArchConfig;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
@@ -12,6 +13,8 @@ const BLOCKS: &[(&str, Build)] = &[
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),
+    // One channel's worth of the key buffer.
+    ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
 ];
 
 /// Names that [`block`] knows.

@@ -12,3 +12,4 @@ pub mod cosim;
 pub mod cycle;
 pub mod fifo;
 pub mod quick_select;
+pub mod ram;

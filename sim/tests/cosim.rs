@@ -305,10 +305,7 @@ fn a_wrong_cycle_model_or_golden_beat_is_told_apart() {
         golden[3].0[63] = last;
         golden.truncate(expected);
         let verilog = Verilog::new("fifo").file("fifo.v", FIFO);
-        BlockBench::new(verilog, "fifo", "told", 1, Fifo::new(model))
-            .repeats(false)
-            .input("in", beats)
-            .output("out", golden)
+        BlockBench::new(verilog, "fifo", "told", 1, Fifo::new(model)).input("in", beats).output("out", golden)
     };
     bench(3, 3, 4).run(Stalls::None).unwrap().finish(4);
     assert_eq!(mismatch(bench(3, -3, 4).run(Stalls::None)).lane, Some(63));
@@ -321,9 +318,8 @@ fn a_wrong_cycle_model_or_golden_beat_is_told_apart() {
     let stuck = BlockBench::new(Verilog::new("fifo").file("fifo.v", FIFO), "fifo", "stuck", 1, Fifo::new(3))
         .input("in", beats.split_off(1))
         .output("out", vec![Lanes(vec![0; 64]); 5])
-        .patience(100)
-        .repeats(false);
-    let report = mismatch(stuck.run(Stalls::None));
+        .patience(100);
+    let report = mismatch(stuck.run_without_waves(Stalls::None));
     assert_eq!((&*report.values[0].1, &*report.signal), ("in 4 of 4, out 4 of 5", "block"));
 }
 

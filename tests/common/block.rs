@@ -33,12 +33,18 @@ pub fn verilog(design: &Design) -> Verilog {
 /// Where the module is not there, or `from` is not in it exactly once: a fault that is no fault would prove nothing.
 #[track_caller]
 pub fn broken(design: &Design, module: &str, from: &str, to: &str) -> Verilog {
+    verilog(&broken_design(design, module, from, to))
+}
+
+/// The same as a design.
+#[track_caller]
+pub fn broken_design(design: &Design, module: &str, from: &str, to: &str) -> Design {
     let mut design = design.clone();
     let found = design.modules.iter_mut().find(|m| m.name.starts_with(module));
     let found = found.unwrap_or_else(|| panic!("no module {module} in {}", design.top));
     assert_eq!(found.text.matches(from).count(), 1, "{from:?} in\n{}", found.text);
     found.text = found.text.replace(from, to);
-    verilog(&design)
+    design
 }
 
 /// Runs a bench under every stall pattern; each run checks `expected` output beats.
@@ -56,6 +62,36 @@ where
         report
     };
     Stalls::EVERY.into_iter().map(run).collect()
+}
+
+/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle.
+#[track_caller]
+pub fn same_in_icarus<M>(bench: &BlockBench<M>, design: &Design, name: &str)
+where
+    M: CycleModel + Clone,
+    M::Input: Beat + Clone,
+    M::Output: Beat,
+{
+    let folder = spatten_testkit::workspace_root().join("target/icarus").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("target/ can be written");
+    let mut files = String::new();
+    for module in &design.modules {
+        std::fs::write(folder.join(format!("{}.v", module.name)), &module.text).expect("target/ can be written");
+        files += &format!("{}.v\n", module.name);
+    }
+    std::fs::write(folder.join("files.f"), files).expect("target/ can be written");
+    let (report, vectors) = bench.record(Stalls::Random { input_permille: 300, output_permille: 300 }).unwrap();
+    let file = folder.join("vectors.txt");
+    std::fs::write(&file, vectors).expect("target/ can be written");
+    let script = spatten_testkit::workspace_root().join("scripts/iverilog_replay.py");
+    let out = std::process::Command::new(script).arg(&folder).arg(&design.top).arg(&file).output();
+    let out = out.expect("scripts/iverilog_replay.py runs (python3)");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{name}: {text}");
+    // Two cycles of reset come before the run's own.
+    assert!(text.contains(&format!("checked {} cycles", report.cycles + 2)), "{name}: {text}");
+    println!("{name} in Icarus Verilog: {}", text.trim());
 }
 
 /// Asserts that a broken design is found out under some stall pattern, and that the report says `what`.

@@ -204,7 +204,7 @@ impl Resolver<'_> {
 
     /// `x[i+half$val()]$q$next` to `x$5$q`.
     fn path(&self, path: &str) -> Result<String, String> {
-        // rust-hdl breaks long paths into lines.
+        // The tokens of a long path are printed on several lines.
         let path: String = path.split_whitespace().collect();
         let path = path.trim_end_matches("$next").trim_end_matches("$val()");
         let mut name = String::new();

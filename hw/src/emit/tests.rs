@@ -110,6 +110,24 @@ fn loops_and_sizes_are_unrolled_and_constant_conditions_decided() {
 }
 
 #[test]
+fn an_index_may_be_longer_than_a_line() {
+    block!(Long, [number: Param = Param::new(3), z: Vec<Wire<Out>> = vec_of(8, || Wire::unsigned(2))], {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.y.next = self.z[(self.number.val() * self.number.val()) % (self.number.val() + 1)
+                + (self.number.val() * self.number.val() + self.number.val() + 3) / (self.number.val() + 2)
+                + self.number.val()
+                - self.number.val()]
+                .val();
+            for i in 0..8 {
+                self.z[i].next = i.into();
+            }
+        }
+    });
+    assert!(text(Long::new()).contains("assign y = {6'd0, z_4};"));
+}
+
+#[test]
 fn statements_that_read_what_they_drive_are_separated() {
     block!(Shared, [w: Signal<Local, Bit> = Default::default()], {
         #[hdl_gen]

@@ -1,27 +1,30 @@
-//! Signed multiplier with registers at its inputs and its output, as DSP blocks have them. Every multiplier of the design is
-//! this leaf.
+//! Product of two signed numbers. Every multiplier of the design is this leaf.
 
 use crate::hdl::*;
 
-/// `product = a * b` in two's complement.
+/// `product = a * b`, all signed.
 ///
-/// # Timing   factors of cycle `t` are multiplied in `product` in cycle `t + 2`; nothing is reset
+/// # Timing   the product of the operands of cycle `t` is there in `t + 2`, every cycle a new one. Operands and product are
+/// registered, so that synthesis finds a DSP with registers around it (one DSP up to 18 x 18 bits on ECP5); nothing is reset.
 #[derive(LogicBlock)]
 pub struct Multiplier {
     name: ModuleName,
     /// The clock.
     pub clock: Signal<In, Clock>,
-    /// A factor.
+    /// One factor.
     pub a: Wire<In>,
-    /// The other factor.
+    /// The other.
     pub b: Wire<In>,
-    /// Their product.
+    /// Their product, as wide as both together: nothing is lost.
     pub product: Wire<Out>,
-    _factors: [Num; 2],
+    _operands: [Num; 2],
 }
 
 impl Multiplier {
-    /// Factors of `a_bits` and `b_bits`, both signed.
+    /// Cycles from operands to product.
+    pub const LATENCY: usize = 2;
+
+    /// Of operands of these widths, signs included.
     pub fn new(a_bits: usize, b_bits: usize) -> Self {
         Self {
             name: ModuleName::new(format!("multiplier_{a_bits}x{b_bits}")),
@@ -29,7 +32,7 @@ impl Multiplier {
             a: Wire::signed(a_bits),
             b: Wire::signed(b_bits),
             product: Wire::signed(a_bits + b_bits),
-            _factors: Default::default(),
+            _operands: Default::default(),
         }
     }
 }
@@ -37,7 +40,7 @@ impl Multiplier {
 impl Logic for Multiplier {
     fn update(&mut self) {
         if self.clock.pos_edge() {
-            let [a, b] = std::mem::replace(&mut self._factors, [self.a.val(), self.b.val()]);
+            let [a, b] = std::mem::replace(&mut self._operands, [self.a.val(), self.b.val()]);
             self.product.next = a * b;
         }
     }
@@ -47,11 +50,11 @@ impl Logic for Multiplier {
     }
 
     fn hdl(&self) -> Verilog {
-        let [a, b, product] = [&self.a.width(), &self.b.width(), &self.product.width()].map(|bits| bits - 1);
+        let [a, b, product] = [self.a.width(), self.b.width(), self.product.width()].map(|bits| bits - 1);
         Verilog::Custom(format!(
-            "reg signed [{a}:0] a_held;\nreg signed [{b}:0] b_held;\nreg signed [{product}:0] product_held;\n\
-             always @(posedge clock) begin\n  a_held <= a;\n  b_held <= b;\n  product_held <= a_held * b_held;\nend\n\
-             assign product = product_held;\n"
+            "reg signed [{a}:0] left;\nreg signed [{b}:0] right;\nreg signed [{product}:0] result;\n\
+             always @(posedge clock) begin\n    left <= a;\n    right <= b;\n    result <= left * right;\nend\n\
+             assign product = result;\n"
         ))
     }
 }

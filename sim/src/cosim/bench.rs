@@ -47,6 +47,7 @@
 //! ```
 
 mod beat;
+mod record;
 mod report;
 mod run;
 mod traffic;

@@ -1,5 +1,6 @@
 //! One run: drive, settle, compare, clock; every cycle.
 
+use super::record::{Recorder, Shown};
 use super::traffic::{Pace, Random};
 use super::wires::Wires;
 use super::{Beat, BenchError, BenchReport, BlockBench, Field, Mismatch, Stalls};
@@ -37,6 +38,7 @@ pub(super) struct Run<'b, M: CycleModel> {
     pub(super) cycle: u64,
     last_move: u64,
     pub(super) report: BenchReport,
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl<'b, M> Run<'b, M>
@@ -77,7 +79,20 @@ where
         let what = format!("config={} seed={:#x} stalls={stalls:?}", bench.config, bench.seed);
         let report = BenchReport { run: format!("{} {what}", bench.block), ..BenchReport::default() };
         let (model, status) = (bench.model.clone(), vec![]);
-        Ok(Self { bench, rtl, model, sources, sinks, status, random, what, cycle: 0, last_move: 0, report })
+        Ok(Self {
+            bench,
+            rtl,
+            model,
+            sources,
+            sinks,
+            status,
+            random,
+            what,
+            cycle: 0,
+            last_move: 0,
+            report,
+            recorder: None,
+        })
     }
 
     /// One clock period; true where everything has been seen and the drain is over.
@@ -85,6 +100,7 @@ where
         self.drive();
         self.rtl.eval().map_err(|e| self.stopped(e))?;
         self.check()?;
+        self.note();
         self.edge()?;
         self.cycle += 1;
         self.report.cycles = self.cycle;
@@ -223,6 +239,16 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Adds the cycle to a recording.
+    fn note(&mut self) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let idle = |pin| {
+            let of = |sink: &&Sink| sink.wires.fields.iter().any(|f| f.1 == pin);
+            self.sinks.iter().find(of).is_some_and(|sink| self.rtl.get(sink.wires.valid) == 0)
+        };
+        recorder.line(self.rtl, |pin| if idle(pin) { Shown::Unknown } else { Shown::Value });
     }
 
     /// The rising edge, in RTL and model.

@@ -1,4 +1,6 @@
-//! Memory with one write and one read port. Every RAM of the design is this leaf.
+//! Memory with one write and one read port: the one wrapper of every memory. Siblings: `sim`, `tests/ram.rs`.
+//! Paper: SpAtten Table I (196 KB each for K and V).
+//! Why: synthesis infers LUT RAM or block RAM from the shape of the text, so the shape stands in one place.
 
 use crate::hdl::*;
 
@@ -7,7 +9,9 @@ use crate::hdl::*;
 pub enum ReadPort {
     /// In the cycle of the address: distributed (LUT) RAM, for short queues.
     Direct,
-    /// In the next cycle: block RAM. The word of an address that is written in the same cycle is the old one.
+    /// In the next cycle: block RAM. The word of an address that is written in the same cycle is undefined: what FPGAs
+    /// give differs, and defining it costs a comparator and a bypass per memory. Simulation shows its inverse there, so
+    /// that a block that depends on it fails its test.
     Registered,
 }
 
@@ -65,8 +69,9 @@ impl Logic for Ram {
             self.read_data.next = word.clone();
         }
         if self.clock.pos_edge() {
+            let collides = self.write_enable.val() && self.write_address.val().index() == at;
             if self._read == ReadPort::Registered {
-                self.read_data.next = word;
+                self.read_data.next = if collides { !word } else { word };
             }
             if self.write_enable.val() {
                 let at = self.write_address.val().index();
@@ -80,19 +85,30 @@ impl Logic for Ram {
     }
 
     fn hdl(&self) -> Verilog {
-        let (bits, last) = (self.write_data.width(), self._depth - 1);
-        let style = if self._read == ReadPort::Direct { "distributed" } else { "block" };
-        let read = match self._read {
-            ReadPort::Direct => "assign read_data = words[read_address];\n".to_string(),
-            ReadPort::Registered => format!(
-                "reg [{top}:0] word;\nalways @(posedge clock) word <= words[read_address];\nassign read_data = word;\n",
-                top = bits - 1
-            ),
-        };
-        Verilog::Custom(format!(
-            "(* ram_style = \"{style}\" *)\nreg [{}:0] words [0:{last}];\n\
-             always @(posedge clock) if (write_enable) words[write_address] <= write_data;\n{read}",
-            bits - 1
-        ))
+        Verilog::Custom(text(self.write_data.width(), self._depth, self._read))
+    }
+}
+
+/// The memory as Verilog.
+pub(crate) fn text(bits: usize, depth: usize, read: ReadPort) -> String {
+    let (top, last) = (bits - 1, depth - 1);
+    let write = "always @(posedge clock) if (write_enable) words[write_address] <= write_data;";
+    match read {
+        ReadPort::Direct => format!(
+            "(* ram_style = \"distributed\" *)\nreg [{top}:0] words [0:{last}];\n{write}\n\
+             assign read_data = words[read_address];\n"
+        ),
+        ReadPort::Registered => format!(
+            "(* no_rw_check, ram_style = \"block\" *)\nreg [{top}:0] words [0:{last}];\n{write}\n\
+             reg [{top}:0] word;\n\
+             `ifdef SYNTHESIS\n\
+             always @(posedge clock) word <= words[read_address];\n\
+             `else\n\
+             // Undefined in hardware: the inverse finds who depends on it.\n\
+             always @(posedge clock)\n    \
+             word <= words[read_address] ^ {{{bits}{{write_enable && write_address == read_address}}}};\n\
+             `endif\n\
+             assign read_data = word;\n"
+        ),
     }
 }

@@ -1,0 +1,134 @@
+//! Leaves of Verilog text: each has a Rust model in its `update`, and both do the same in every cycle.
+
+#[path = "common/block.rs"]
+#[allow(dead_code)]
+mod common;
+
+use spatten_hw::emit::emit;
+use spatten_hw::hdl::{Block, Clock, In, Num, Signal, simulate};
+use spatten_hw::leaf::{LaneRam, Multiplier, Ram, ReadPort};
+use spatten_sim::cosim::{Bits, Cache, Init, Model};
+use spatten_testkit::{Checks, Rng};
+
+const CYCLES: u64 = 5_000;
+
+fn rtl(design: impl Block) -> Model {
+    let design = emit(design).unwrap_or_else(|e| panic!("{e}"));
+    let built = Cache::default().build(&common::verilog(&design)).unwrap_or_else(|e| panic!("{e}"));
+    // Registers of the Rust models start at 0.
+    Model::load(&built, Init::Zeros).unwrap()
+}
+
+/// One rising edge of a rust-hdl block.
+fn edge<B: Block>(block: &mut B, clock: impl Fn(&mut B) -> &mut Signal<In, Clock>) {
+    for level in [true, false] {
+        clock(block).next = level.into();
+        assert!(simulate(block, 100));
+    }
+}
+
+fn number(value: i64) -> Num {
+    let size = Num::from(value.unsigned_abs() as usize);
+    if value < 0 { -size } else { size }
+}
+
+#[test]
+fn the_multiplier_is_its_model() {
+    let mut checks = Checks::new("leaf_multiplier");
+    let mut rng = Rng::new(1);
+    for (a_bits, b_bits) in [(12, 12), (2, 18), (32, 19)] {
+        let (mut rust, mut rtl) = (Multiplier::new(a_bits, b_bits), rtl(Multiplier::new(a_bits, b_bits)));
+        rust.connect_all();
+        let [a, b, product] = ["a", "b", "product"].map(|name| rtl.pin(name).unwrap());
+        for cycle in 0..CYCLES {
+            let mut draw = |bits: usize| match rng.below(6) {
+                0 => -(1i64 << (bits - 1)),
+                1 => (1i64 << (bits - 1)) - 1,
+                _ => rng.below(1 << bits) as i64 - (1i64 << (bits - 1)),
+            };
+            let (x, y) = (draw(a_bits), draw(b_bits));
+            rust.a.next = number(x);
+            rust.b.next = number(y);
+            assert!(simulate(&mut rust, 100));
+            rtl.set(a, x as u64);
+            rtl.set(b, y as u64);
+            rtl.eval().unwrap();
+            let width = a_bits + b_bits;
+            let model = (0..width).fold(0u64, |v, i| v | u64::from(rust.product.val().get_bit(i)) << i);
+            checks.eq(rtl.get(product), model, || format!("{a_bits} x {b_bits} cycle {cycle}"));
+            edge(&mut rust, |m| &mut m.clock);
+            rtl.step().unwrap();
+        }
+    }
+    checks.finish(3 * CYCLES);
+}
+
+#[test]
+fn memories_are_their_models() {
+    let mut checks = Checks::new("leaf_ram");
+    let mut rng = Rng::new(2);
+    let mut collisions = 0;
+    for port in [ReadPort::Direct, ReadPort::Registered] {
+        let (bits, depth) = (9, 6);
+        let (mut rust, mut rtl) = (Ram::new(bits, depth, port), rtl(Ram::new(bits, depth, port)));
+        rust.connect_all();
+        let names = ["write_enable", "write_address", "write_data", "read_address", "read_data"];
+        let [enable, write, data, read, out] = names.map(|name| rtl.pin(name).unwrap());
+        for cycle in 0..CYCLES {
+            let (w, r, d) = (rng.below(6), rng.below(6), rng.below(1 << bits));
+            let writes = rng.below(2) == 1;
+            collisions += u64::from(writes && w == r);
+            rust.write_enable.next = writes;
+            rust.write_address.next = (w as usize).into();
+            rust.write_data.next = (d as usize).into();
+            rust.read_address.next = (r as usize).into();
+            assert!(simulate(&mut rust, 100));
+            for (pin, value) in [(enable, writes.into()), (write, w), (data, d), (read, r)] {
+                rtl.set(pin, value);
+            }
+            rtl.eval().unwrap();
+            let model = rust.read_data.val().index() as u64;
+            checks.eq(rtl.get(out), model, || format!("{port:?} cycle {cycle}"));
+            edge(&mut rust, |m| &mut m.clock);
+            rtl.step().unwrap();
+        }
+    }
+    assert!(collisions > 100, "{collisions} words read while they were written");
+    checks.finish(2 * CYCLES);
+}
+
+#[test]
+fn memories_of_lanes_are_their_models() {
+    let mut checks = Checks::new("leaf_lane_ram");
+    let mut rng = Rng::new(3);
+    for port in [ReadPort::Direct, ReadPort::Registered] {
+        let (lanes, bits, depth) = (5, 14, 4);
+        let (mut rust, mut rtl) = (LaneRam::new(lanes, bits, depth, port), rtl(LaneRam::new(lanes, bits, depth, port)));
+        rust.connect_all();
+        let names = ["write_enable", "write_address", "write_data", "read_address", "read_data"];
+        let [enable, write, data, read, out] = names.map(|name| rtl.pin(name).unwrap());
+        for cycle in 0..CYCLES {
+            let (w, r) = (rng.below(depth as u64), rng.below(depth as u64));
+            let words: Vec<u64> = (0..lanes).map(|_| rng.below(1 << bits)).collect();
+            let writes = rng.below(2) == 1;
+            rust.write_enable.next = writes;
+            rust.write_address.next = (w as usize).into();
+            rust.read_address.next = (r as usize).into();
+            for (wire, word) in rust.write_data.iter_mut().zip(&words) {
+                wire.next = (*word as usize).into();
+            }
+            assert!(simulate(&mut rust, 100));
+            for (pin, value) in [(enable, writes.into()), (write, w), (read, r)] {
+                rtl.set(pin, value);
+            }
+            rtl.set_bits(data, &Bits::from_lanes(&words, bits as u32));
+            rtl.eval().unwrap();
+            let got = rtl.get_bits(out).lanes(bits as u32);
+            let model: Vec<u64> = rust.read_data.iter().map(|w| w.val().index() as u64).collect();
+            checks.eq(got, model, || format!("{port:?} cycle {cycle}"));
+            edge(&mut rust, |m| &mut m.clock);
+            rtl.step().unwrap();
+        }
+    }
+    checks.finish(2 * CYCLES);
+}
