@@ -18,6 +18,8 @@ pub mod registry;
 
 pub mod credits;
 pub mod fifo;
-pub mod quick_select;
 pub mod lane_fifo;
+pub mod prefix_sum;
+pub mod quick_select;
 pub mod ram;
+pub mod zero_eliminator;

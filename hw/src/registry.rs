@@ -2,9 +2,13 @@
 
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::hdl::bits_for;
+use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
 use crate::ram::{Ram, ReadPort};
+use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
+use spatten_arch::format::Formats;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
@@ -15,7 +19,16 @@ const BLOCKS: &[(&str, Build)] = &[
     ("quick_select", |c| emit(QuickSelect::of(c))),
     // One channel's worth of the key buffer.
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
+    // Lanes hold a probability and its index, as behind local value pruning.
+    ("zero_eliminator", |c| {
+        emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
+    }),
+    ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
 ];
+
+fn probability_bits(config: &ArchConfig) -> usize {
+    Formats::new(config).probability.width() as usize
+}
 
 /// Names that [`block`] knows.
 pub fn names() -> impl Iterator<Item = &'static str> {
