@@ -124,7 +124,7 @@ impl Rtl {
     /// All rows one after the other, everything offered as early as it can be; the last row's period is that of a row that is
     /// offered again.
     fn run(&mut self, rows: &[Row]) -> Result<Vec<Time>> {
-        let Self { model, size, pins } = self;
+        let (model, size, pins) = (&mut self.model, self.size, &self.pins);
         model.reset(2)?;
         // One row more, so that the last one has a period.
         let offered: Vec<&Row> = rows.iter().chain(rows.last()).collect();

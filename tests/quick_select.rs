@@ -17,7 +17,7 @@ use spatten_golden::quick_select::{self as golden, Selection};
 use spatten_hw::{emit::emit, quick_select as hw};
 use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
-use spatten_sim::quick_select::{End, Input, Output, QuickSelect, cycles};
+use spatten_sim::quick_select::{End, Input, Output, QuickSelect, cycles, pass_cycles};
 use spatten_testkit::{Checks, Rng};
 
 /// Sizes of the engine under test.
@@ -241,6 +241,13 @@ fn other_widths_and_lanes_than_the_named_ones() {
         checks.eq(reports[0].span(), documented(&rows, lanes), || name);
     }
     checks.finish(4);
+}
+
+#[test]
+fn hardware_and_simulator_document_the_same_cycles_per_pass() {
+    for lanes in (0..=12).map(|l| 1 << l) {
+        assert_eq!(pass_cycles(lanes), hw::QuickSelect::pass_cycles(lanes) as u64, "{lanes} lanes");
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@
 //! Differs from the paper: `size(FIFO_R) + num_eq < target` in the first test (as printed it never ends for k = n). The queues
 //! are banks of memory, because a pivot that is drawn from all candidates must be read from the middle of a queue.
 
-mod gaps;
 mod side;
 
 use crate::hdl::*;
@@ -50,7 +49,7 @@ pub enum State {
 ///
 /// # Shapes   `scores [n]`, `n <= keys`; one row at a time
 /// # Timing   a row whose passes see `c_1 = n, c_2, ...` candidates takes `max(1, ceil(n / lanes)) + 1` cycles and
-/// `ceil(c_p / lanes) + 7` per pass from its first beat to the cycle before its answer; the next row's first beat is taken
+/// `ceil(c_p / lanes) + QuickSelect::pass_cycles(lanes)` per pass from its first beat to the cycle before its answer; the next row's first beat is taken
 /// in the cycle after the answer is. `golden::quick_select` says which passes: pivots come from `arch::lfsr`, whose state
 /// goes on from row to row.
 #[derive(LogicBlock)]
@@ -218,6 +217,12 @@ impl QuickSelect {
             left: Side::new(bits, lanes, keys),
             right: Side::new(bits, lanes, keys),
         }
+    }
+
+    /// Cycles of a pass beside its beats: two to draw and read the pivot, the rest until the last beat is counted and stored.
+    /// 7 up to 4 lanes, 9 up to 16.
+    pub fn pass_cycles(lanes: usize) -> usize {
+        3 + 4.max(Side::latency(lanes))
     }
 
     /// For local value pruning: probabilities.

@@ -9,8 +9,11 @@ use spatten_arch::format::Formats;
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::quick_select;
 
-/// Cycles of a pass beside its beats: draw, pivot, four until the last beat is counted, decide.
-pub const PASS_CYCLES: u64 = 7;
+/// Cycles of a pass beside its beats: draw, pivot, three until the last beat is compared, the zero eliminator's (one for each
+/// two levels of its networks), two until it can be read as the next pivot; not less than two of those for the count.
+pub fn pass_cycles(lanes: usize) -> u64 {
+    5 + 2 * u64::from(lanes.ilog2()).div_ceil(2).max(1)
+}
 
 /// One beat of stream `in` or of stream `k`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub struct Output {
 
 /// Cycles from the one of the last beat (or of k, if that is later) to the one of the answer.
 pub fn cycles(passes: &[usize], lanes: usize) -> u64 {
-    2 + passes.iter().map(|c| c.div_ceil(lanes) as u64 + PASS_CYCLES).sum::<u64>()
+    2 + passes.iter().map(|c| c.div_ceil(lanes) as u64 + pass_cycles(lanes)).sum::<u64>()
 }
 
 #[derive(Debug, Clone)]

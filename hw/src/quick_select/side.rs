@@ -1,8 +1,8 @@
 //! One of the two queues of the engine, with what fills it.
 
-use super::gaps::Gaps;
 use crate::hdl::*;
 use crate::leaf::{Ram, ReadPort};
+use crate::zero_eliminator::ShiftNetwork;
 
 /// Collects the candidates of one side of the pivot without gaps: zero eliminator, rotation to the queue's end, one bank of
 /// memory per lane, so that candidate `c` is word `c / lanes` of bank `c % lanes` and any of them can be read as the pivot.
@@ -41,13 +41,12 @@ pub struct Side {
     loading: Signal<Local, Bit>,
     marked: Vec<Wire<Local>>,
     count: Reg,
-    /// Waits for the zero eliminator.
-    count_held: Vec<Reg>,
-    held: Param,
     sum: Reg,
     base: Reg,
     base_lane: Wire<Local>,
-    eliminator: Gaps,
+    eliminator: ShiftNetwork,
+    /// Passes end by their counts; the name tells Verilator.
+    last_unused: Signal<Local, Bit>,
     rotated: Vec<Wire<Local>>,
     placed: Vec<Signal<Local, Bit>>,
     write: Vec<Dff<Bit>>,
@@ -65,7 +64,6 @@ impl Side {
         let levels = lanes.ilog2() as usize;
         let nodes = (levels + 1) * lanes;
         let depth = (keys / lanes).max(2);
-        let held = Gaps::latency(lanes) - 1;
         let (count, total, word) = (bits_for(lanes), bits_for(keys), bits_for(depth - 1));
         Self {
             name: ModuleName::new(format!("quick_select_side_{lanes}x{bits}_{keys}")),
@@ -85,12 +83,11 @@ impl Side {
             loading: Default::default(),
             marked: vec_of(2 * lanes - 1, || Wire::unsigned(count)),
             count: Reg::unsigned(count),
-            count_held: vec_of(held, || Reg::unsigned(count)),
-            held: Param::new(held),
             sum: Reg::unsigned(total),
             base: Reg::unsigned(bits_for(keys - 1)),
             base_lane: Wire::unsigned(levels.max(1)),
-            eliminator: Gaps::new(bits, lanes),
+            eliminator: ShiftNetwork::new(lanes, bits),
+            last_unused: Default::default(),
             rotated: vec_of(nodes, || Wire::unsigned(bits)),
             placed: vec_of(nodes, Default::default),
             write: vec_of(lanes, Default::default),
@@ -106,7 +103,7 @@ impl Side {
 impl Side {
     /// Cycles from a beat's flags to the address that reads it.
     pub fn latency(lanes: usize) -> usize {
-        Gaps::latency(lanes) + 2
+        ShiftNetwork::latency(lanes) + 2
     }
 }
 
@@ -123,32 +120,28 @@ impl Logic for Side {
         }
 
         // The beat is counted while the zero eliminator works, so that the pass is decided before its last beat is stored.
+        self.eliminator.reset.next = self.reset.val();
+        self.eliminator.in_valid.next = true;
+        self.eliminator.in_last.next = false;
+        self.last_unused.next = self.eliminator.out_last.val();
         for i in 0..self.lanes.val() {
-            self.eliminator.keep[i].next = self.keep[i].val();
-            self.eliminator.scores[i].next = self.scores[i].val();
+            self.eliminator.in_keep[i].next = self.keep[i].val();
+            self.eliminator.in_data[i].next = self.scores[i].val();
             self.marked[i].next = self.keep[i].val().into();
         }
         for i in 0..(self.lanes.val() - 1) {
             self.marked[self.lanes.val() + i].next = self.marked[2 * i].val() + self.marked[2 * i + 1].val();
         }
         self.count.d.next = self.marked[2 * self.lanes.val() - 2].val();
-        for i in 0..self.held.val() {
-            self.count_held[i].clock.next = self.clock.val();
-            if i == 0 {
-                self.count_held[i].d.next = self.count.q.val();
-            } else {
-                self.count_held[i].d.next = self.count_held[i - 1].q.val();
-            }
-        }
-        self.base.d.next = self.base.q.val() + self.count_held[self.held.val() - 1].q.val();
+        self.base.d.next = self.base.q.val() + self.eliminator.out_count.val();
         self.sum.d.next = self.sum.q.val() + self.count.q.val();
         self.total.next = self.sum.q.val();
 
         // Kept lane j goes to bank (base + j) % lanes.
         self.base_lane.next = self.base.q.val();
         for i in 0..self.lanes.val() {
-            self.rotated[i].next = self.eliminator.kept[i].val();
-            self.placed[i].next = self.count_held[self.held.val() - 1].q.val() > i;
+            self.rotated[i].next = self.eliminator.out_data[i].val();
+            self.placed[i].next = self.eliminator.out_valid.val() & (self.eliminator.out_count.val() > i);
         }
         for l in 0..self.levels.val() {
             for i in 0..self.lanes.val() {
@@ -199,9 +192,6 @@ impl Logic for Side {
         }
         if self.reset.val() {
             self.count.d.next = 0.into();
-            for i in 0..self.held.val() {
-                self.count_held[i].d.next = 0.into();
-            }
             for i in 0..self.lanes.val() {
                 self.write[i].d.next = false;
             }
