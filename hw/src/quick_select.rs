@@ -280,7 +280,7 @@ impl Logic for QuickSelect {
             self.left.read_word.next = self.drawn.val() >> self.levels.val();
             self.right.read_word.next = self.drawn.val() >> self.levels.val();
         }
-        self.last_word.next = !(self.left_over.q.val() > self.lanes.val());
+        self.last_word.next = self.left_over.q.val() <= self.lanes.val();
         for i in 0..self.lanes.val() {
             self.addressed[i].d.next = (self.state.q.val() == State::Stream) & (self.left_over.q.val() > i);
             self.valid[i].d.next = self.addressed[i].q.val();
