@@ -17,8 +17,11 @@ pub mod leaf;
 pub mod registry;
 
 pub mod credits;
+pub mod delay;
+pub mod dot_product;
 pub mod fifo;
 pub mod lane_fifo;
+pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;
 pub mod ram;

@@ -1,8 +1,10 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::hdl::bits_for;
+use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
 use crate::ram::{Ram, ReadPort};
@@ -14,16 +16,18 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("dot_product", |c| emit(DotProduct::new(c))),
+    ("multiply_value", |c| emit(MultiplyValue::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),
-    // One channel's worth of the key buffer.
-    ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
     // Lanes hold a probability and its index, as behind local value pruning.
     ("zero_eliminator", |c| {
         emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
     }),
     ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
+    // One channel's worth of the key buffer.
+    ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
 ];
 
 fn probability_bits(config: &ArchConfig) -> usize {

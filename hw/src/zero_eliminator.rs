@@ -126,8 +126,7 @@ impl Logic for CompactOnly {
 ///
 /// Only the last beat of a row is partial; of a row in which nothing is kept, it is empty.
 ///
-/// # Shapes   beats of `data [P]`, `keep [P]`, `last` -> beats of `data [P]`, `count`, `last`; lanes from `count` on hold
-/// anything
+/// # Shapes   beats of `data [P]`, `keep [P]`, `last` -> beats of `data [P]`, `count`, `last`; lanes from `count` on are 0
 /// # Timing   one beat per cycle, but that the beat after a row's last one waits for one cycle where that one fills a beat
 /// and leaves more over. What fills or ends a beat in cycle `t` is offered from `t + ZeroEliminator::latency(P)`; the beat
 /// of what is left over, one cycle later. Under back-pressure the packer takes nothing while all of its places

@@ -10,6 +10,10 @@
 
 pub mod cosim;
 pub mod cycle;
+pub mod dot_product;
 pub mod fifo;
+pub mod multiply_value;
+pub mod prefix_sum;
 pub mod quick_select;
 pub mod ram;
+pub mod zero_eliminator;

@@ -281,7 +281,11 @@ impl Logic for Packer {
             {
                 self.hold[i].d.next = self.rotate[self.stages.val() - 1].out[i].val();
             }
-            self.queue.in_data[i].next = self.merged[i].val();
+            // Lanes that do not count are zero.
+            self.queue.in_data[i].next = 0.into();
+            if self.held_count[self.stages.val() - 1].q.val() > i {
+                self.queue.in_data[i].next = self.merged[i].val();
+            }
             self.out_data[i].next = self.queue.out_data[i].val();
         }
         self.queue.push.next = self.held_emits[self.stages.val() - 1].q.val();

@@ -15,6 +15,7 @@ fn shift_stages(lanes: usize) -> usize {
 #[derive(LogicBlock)]
 struct ShiftLevel {
     name: ModuleName,
+    unused: Waiver,
     /// Lanes.
     data: Vec<Wire<In>>,
     /// How far the lanes from `distance` on move, in units of it; 0 in a gap.
@@ -34,6 +35,10 @@ impl ShiftLevel {
         let out_gap_lanes = lanes - 2 * distance;
         Self {
             name: ModuleName::new(format!("shift_level_{lanes}x{bits}_{level}")),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "The counts of low lanes need fewer bits than their port has: fewer lanes are below.",
+            ),
             data: vec_of(lanes, || Wire::unsigned(bits)),
             gaps: vec_of(lanes - distance, || Wire::unsigned(gap_bits)),
             out_data: vec_of(lanes, || Wire::unsigned(bits)),
@@ -152,6 +157,7 @@ impl Logic for ShiftStage {
 #[derive(LogicBlock)]
 pub struct ShiftNetwork {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous: forgets the beats inside.
@@ -199,6 +205,10 @@ impl ShiftNetwork {
         let (prefix_stages, shift_stages) = (PrefixNetwork::latency(lanes), shift_stages(lanes));
         Self {
             name: ModuleName::new(format!("shift_network_{lanes}x{bits}")),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Lane 0 never moves: nobody asks for the gaps below it, or whether it is one.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             in_valid: Default::default(),
