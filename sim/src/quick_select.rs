@@ -4,15 +4,16 @@
 //! is known, and then only cycles are counted.
 
 use crate::cycle::CycleModel;
+use crate::zero_eliminator::network_latency;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::quick_select;
 
-/// Cycles of a pass beside its beats: draw, pivot, three until the last beat is compared, the zero eliminator's (one for each
-/// two levels of its networks), two until it can be read as the next pivot; not less than two of those for the count.
+/// Cycles of a pass beside its beats: two to draw and read the pivot, one to decide; and from the last word's address, four
+/// until its candidates are counted, or the zero eliminator's and two until they can be read, if that is more.
 pub fn pass_cycles(lanes: usize) -> u64 {
-    5 + 2 * u64::from(lanes.ilog2()).div_ceil(2).max(1)
+    3 + 4.max(network_latency(lanes) as u64 + 2)
 }
 
 /// One beat of stream `in` or of stream `k`.
