@@ -13,7 +13,7 @@ SEEDS ?= 1
 RTL = target/rtl/$(ARCH)/$(B)
 
 .PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean \
-	rtl-block rtl-share block block-table synth fmax tools-test
+	bench-topk rtl-block rtl-share block block-table synth fmax tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ eval: setup build ## quality sweep, plan search and report on the test half (abo
 
 fuzz: ## every loader for a minute each (cargo install cargo-fuzz)
 	fuzz/run.sh 60
+
+bench-topk: setup ## cycles of the selection engines in RTL, and their cells; rewrites docs/topk.md and docs/topk.svg
+	$(CARGO) run -q --locked --example bench_topk
 
 rtl-block: build
 	@test -n "$(B)" || { echo "which block? for example: make synth B=fifo" >&2; exit 2; }

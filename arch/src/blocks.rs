@@ -57,7 +57,7 @@ pub const BLOCKS: [Block; 22] = {
         block("softmax", "row maximum, exponential, sum, reciprocal", "IV-F, Fig. 12", Golden, true),
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-F", Golden, true),
         block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Golden, true),
-        block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Golden, true),
+        block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Rtl, true),
         block(
             "radix_select",
             "histogram selection, deterministic time",

@@ -24,6 +24,7 @@ pub mod importance_accumulator;
 pub mod lane_fifo;
 pub mod multiply_value;
 pub mod prefix_sum;
+pub mod quick_select;
 pub mod ram;
 pub mod requant_decision;
 pub mod softmax;

@@ -7,6 +7,7 @@ use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
 use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
+use crate::quick_select::QuickSelect;
 use crate::ram::{Ram, ReadPort};
 use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
@@ -22,6 +23,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+    ("quick_select", |c| emit(QuickSelect::of(c))),
     // Lanes hold a probability and its index, as behind local value pruning.
     ("zero_eliminator", |c| {
         emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))

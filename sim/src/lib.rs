@@ -14,6 +14,7 @@ pub mod dot_product;
 pub mod fifo;
 pub mod multiply_value;
 pub mod prefix_sum;
+pub mod quick_select;
 pub mod ram;
 pub mod requant_decision;
 pub mod softmax;
