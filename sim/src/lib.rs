@@ -11,6 +11,7 @@
 pub mod cosim;
 pub mod cycle;
 pub mod fifo;
+pub mod importance_accumulator;
 pub mod ram;
 pub mod requant_decision;
 pub mod softmax;
