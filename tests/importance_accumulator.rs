@@ -228,7 +228,7 @@ fn random_script(config: &ArchConfig, beats: usize, rng: &mut Rng) -> Script {
     s.read(true, n);
     s.read_heads(MAX_HEADS);
     let short: Vec<_> =
-        [1, 1, 2, 3, 1, 0, 0, 1].map(|beats: usize| (vec![9; (beats * lanes).saturating_sub(1)], vec![])).into();
+        [1, 1, 2, 3, 1, 0, 0, 1].map(|beats: usize| (vec![9; (beats * lanes).saturating_sub(1).min(n)], vec![])).into();
     s.accumulate(&short, &[], false);
     s.accumulate(&[(vec![1 << 16; n], vec![]), (vec![7], vec![])], &[], false);
     s.accumulate(&[], &[], false);
@@ -351,7 +351,7 @@ fn faults_are_caught() {
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&script.bench(broken(&design, module, from, to)).0, what);
     };
-    check("importance_accumulator", "wait_next = 2'd2;", "wait_next = 2'd1;", "in_ready differs");
+    check("importance_accumulator", "pause_next = 2'd2;", "pause_next = 2'd1;", "in_ready differs");
     check("head_importance", "(write & (write_head == read_head))", "(write & 1'd0)", "head_read_importance differs");
     check("rescale", "(exact_1)", "(exact_1 & 1'd0)", "read_importance differs");
 }

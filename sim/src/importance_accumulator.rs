@@ -11,7 +11,7 @@ use spatten_golden::importance_accumulator::{decay, fixed, mean, weighted};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Cycles between first beats of rows.
+/// Cycles from a word to the same word of the next row.
 const ROW_GAP: u64 = 3;
 /// Cycles of rest after a command.
 const DRAIN: u64 = 16;
@@ -366,9 +366,7 @@ impl CycleModel for ImportanceAccumulator {
                 }
                 if let Some(Input::Scores(beat, lanes)) = accepted[1].take() {
                     assert_eq!((beat.word, lanes), (self.word, self.lanes), "beats of a row come in order");
-                    if self.word == 0 {
-                        self.row_from = self.now + ROW_GAP;
-                    }
+                    self.row_from = (self.now + ROW_GAP).saturating_sub(self.word as u64);
                     self.word += 1;
                     if self.word == words(beat.row.increment.len(), self.lanes) {
                         self.word = 0;
