@@ -13,7 +13,7 @@ SEEDS ?= 1
 RTL = target/rtl/$(ARCH)/$(B)
 
 .PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean \
-	rtl-block rtl-share block synth fmax tools-test
+	bench-topk rtl-block rtl-share block block-table synth fmax tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ run: setup build ## embed sentences with a real transformer, its attention prune
 		echo; $(SPATTEN) infer --model $(MODEL) --file data/sentences.txt --plan $$plan; done
 
 test: setup ## everything a contributor needs: unit, property, end-to-end tests, lints, generated tables
-	@rm -rf target/checks
+	@rm -rf target/checks target/beats
 	$(CARGO) test --workspace --locked
 	$(CARGO) run -q --locked -- docs --check
 	@sh tests/count-checks.sh
@@ -61,6 +61,9 @@ eval: setup build ## quality sweep, plan search and report on the test half (abo
 fuzz: ## every loader for a minute each (cargo install cargo-fuzz)
 	fuzz/run.sh 60
 
+bench-topk: setup ## cycles of the selection engines in RTL, and their cells; rewrites docs/topk.md and docs/topk.svg
+	$(CARGO) run -q --locked --example bench_topk
+
 rtl-block: build
 	@test -n "$(B)" || { echo "which block? for example: make synth B=fifo" >&2; exit 2; }
 	@$(SPATTEN) rtl --arch $(ARCH) --block $(B) -o $(RTL)
@@ -73,6 +76,9 @@ block: ## everything of one block: unit tests, co-simulation, lint, cells (B=top
 		$(CARGO) run -q --locked -- rtl --arch $$arch --block $(B) -o target/rtl/$$arch/$(B); \
 		(cd target/rtl/$$arch/$(B) && verilator --lint-only -Wall -f files.f --top-module $(B)); \
 		scripts/synth.py target/rtl/$$arch/$(B) $(B); done
+
+block-table: build ## every block: lines, modules, beats checked by the last tests, cells at eighth, time
+	@scripts/block_table.py $(SPATTEN)
 
 synth: rtl-block ## cells of one block on ECP5, refusing latches and loops (B=block, ARCH=eighth)
 	@scripts/synth.py $(RTL) $(B) --json $(RTL)/synth.json

@@ -1,9 +1,10 @@
 // The zero eliminator gives, for each accepted beat and in the same order, its kept lanes moved together.
 //
-//   scripts/formal.py DIR zero_eliminator formal/zero_eliminator.sv [-D P=4] [-D W=2] [-D STAGES=8] [-D REST=1]
+//   scripts/formal.py DIR TOP formal/zero_eliminator.sv [-D P=4] [-D W=2] [-D STAGES=8] [-D REST=1] [-D LAST=1]
 //
 // One beat out per beat in, also where nothing is kept. Lanes from out_count on are free, unless REST=1 wants them zero.
 // One beat chosen by the solver is followed, so the wrapper needs no queue: `ahead` counts the beats before it.
+// LAST=1 for a block that carries `last` beside its beats (`hw::zero_eliminator::CompactOnly`, in tests/formal.rs).
 // STAGES bounds the beats inside the block, and the cycles that a beat may take while the output is ready.
 `ifndef P
 `define P 4
@@ -17,14 +18,19 @@
 
 module properties(
     input clock, input reset,
-    input in_valid, input [`P-1:0] in_keep, input [`P*`W-1:0] in_data,
+    input in_valid, input [`P-1:0] in_keep, input [`P*`W-1:0] in_data, input in_last,
     input out_ready,
     input choose
 );
     wire in_ready, out_valid;
     wire [$clog2(`P+1)-1:0] out_count;
     wire [`P*`W-1:0] out_data;
-    `DUT dut(.clock(clock), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_keep(in_keep), .in_data(in_data),
+    wire out_last;
+    `DUT dut(
+`ifdef LAST
+        .in_last(in_last), .out_last(out_last),
+`endif
+        .clock(clock), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_keep(in_keep), .in_data(in_data),
         .out_valid(out_valid), .out_ready(out_ready), .out_count(out_count), .out_data(out_data));
 
     reg started = 0;
@@ -51,6 +57,7 @@ module properties(
     reg watched = 0, gone = 0;
     reg [$clog2(`P+1)-1:0] count = 0;
     reg [`P*`W-1:0] data = 0;
+    reg last = 0;
     always @(posedge clock)
         if (reset) begin
             inside <= 0;
@@ -64,6 +71,7 @@ module properties(
                 watched <= 1;
                 count <= kept;
                 data <= packed_lanes;
+                last <= in_last;
                 ahead <= inside - get;
             end else if (watched && get) begin
                 ahead <= ahead - 1;
@@ -95,6 +103,9 @@ module properties(
             beats_arrive: assert (patience <= `STAGES);
             count_is_right: assert (!now || out_count == count);
             lanes_are_right: assert (!now || ((out_data ^ data) & counted) == 0);
+`ifdef LAST
+            last_is_right: assert (!now || out_last == last);
+`endif
             valid_stays: assert (!waited || out_valid);
             beat_stays: assert (!waited || (out_count == offered_count && out_data == offered_data));
             kept_all: cover (now && count == `P);

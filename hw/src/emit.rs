@@ -31,7 +31,7 @@ pub struct Design {
 pub struct Module {
     /// Its name.
     pub name: String,
-    /// Its text, from `module` to `endmodule`.
+    /// Its text, from `module` to `endmodule`, with its lint waivers around.
     pub text: String,
     /// Is the body a kernel in rust-hdl (and not Verilog text)?
     pub native: bool,

@@ -60,8 +60,8 @@ mod wire;
 
 pub use crate::dff_setup;
 pub use num::Num;
-pub(crate) use param::{MODULE_NAME, modulo};
-pub use param::{ModuleName, Param};
+pub(crate) use param::{MODULE_NAME, WAIVER, modulo};
+pub use param::{ModuleName, Param, Waiver};
 pub use register::{Dff, REGISTER, Reg};
 pub use rust_hdl_core::clock;
 pub use rust_hdl_core::prelude::{

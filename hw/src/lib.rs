@@ -18,9 +18,14 @@ pub mod registry;
 
 pub mod credits;
 pub mod delay;
+pub mod dot_product;
 pub mod fifo;
 pub mod importance_accumulator;
 pub mod lane_fifo;
+pub mod multiply_value;
+pub mod prefix_sum;
+pub mod quick_select;
 pub mod ram;
 pub mod requant_decision;
 pub mod softmax;
+pub mod zero_eliminator;

@@ -1,25 +1,44 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
+use crate::multiply_value::MultiplyValue;
+use crate::prefix_sum::PrefixSum;
+use crate::quick_select::QuickSelect;
 use crate::ram::{Ram, ReadPort};
 use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
+use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
+use spatten_arch::format::Formats;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("dot_product", |c| emit(DotProduct::new(c))),
+    ("multiply_value", |c| emit(MultiplyValue::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
+    ("quick_select", |c| emit(QuickSelect::of(c))),
+    // Lanes hold a probability and its index, as behind local value pruning.
+    ("zero_eliminator", |c| {
+        emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
+    }),
+    ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
     // One channel's worth of the key buffer.
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
     ("softmax", |c| emit(Softmax::new(c))),
     ("requant_decision", |c| emit(RequantDecision::new(c))),
     ("importance_accumulator", |c| emit(ImportanceAccumulator::new(c))),
 ];
+
+fn probability_bits(config: &ArchConfig) -> usize {
+    Formats::new(config).probability.width() as usize
+}
 
 /// Names that [`block`] knows.
 pub fn names() -> impl Iterator<Item = &'static str> {

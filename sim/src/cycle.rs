@@ -65,11 +65,20 @@ impl<T> Fifo<T> {
     /// On a push into a full FIFO or a pop from an empty one.
     #[track_caller]
     pub fn clock(&mut self, push: Option<T>, pop: bool) {
+        self.exchange(push, pop);
+    }
+
+    /// One rising edge; what is popped is the caller's.
+    ///
+    /// # Panics
+    /// As [`clock`](Self::clock).
+    #[track_caller]
+    pub fn exchange(&mut self, push: Option<T>, pop: bool) -> Option<T> {
         assert!(push.is_none() || self.ready(), "push into a full FIFO of depth {}", self.depth);
-        if pop {
-            assert!(self.words.pop_front().is_some(), "pop from an empty FIFO");
-        }
+        let popped = if pop { self.words.pop_front() } else { None };
+        assert!(!pop || popped.is_some(), "pop from an empty FIFO");
         self.words.extend(push);
+        popped
     }
 }
 
@@ -133,12 +142,21 @@ impl<T> CreditPipe<T> {
     /// On a push without a credit or a pop without a beat.
     #[track_caller]
     pub fn clock(&mut self, push: Option<T>, pop: bool) {
+        self.exchange(push, pop);
+    }
+
+    /// One rising edge; what is popped is the caller's.
+    ///
+    /// # Panics
+    /// As [`clock`](Self::clock).
+    #[track_caller]
+    pub fn exchange(&mut self, push: Option<T>, pop: bool) -> Option<T> {
         assert!(push.is_none() || self.ready(), "push without a credit, all {} are taken", self.queue.depth);
         self.in_flight += usize::from(push.is_some());
         self.stages.push_back(push);
         let arrives = self.stages.pop_front().flatten();
         self.in_flight -= usize::from(arrives.is_some());
-        self.queue.clock(arrives, pop);
+        self.queue.exchange(arrives, pop)
     }
 }
 

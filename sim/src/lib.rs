@@ -10,8 +10,13 @@
 
 pub mod cosim;
 pub mod cycle;
+pub mod dot_product;
 pub mod fifo;
 pub mod importance_accumulator;
+pub mod multiply_value;
+pub mod prefix_sum;
+pub mod quick_select;
 pub mod ram;
 pub mod requant_decision;
 pub mod softmax;
+pub mod zero_eliminator;

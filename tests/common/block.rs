@@ -47,6 +47,19 @@ pub fn broken_design(design: &Design, module: &str, from: &str, to: &str) -> Des
     design
 }
 
+/// Keeps what was checked for `make block-table`.
+fn note(report: &BenchReport) {
+    use std::io::Write;
+    let folder = spatten_testkit::workspace_root().join("target/beats");
+    let beats: u64 = report.checked.iter().map(|(_, n)| n).sum();
+    let mut words = report.run.split_whitespace();
+    let (block, config) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let line = format!("{block} {config} {beats} beats {} values {} cycles\n", report.values, report.cycles);
+    std::fs::create_dir_all(&folder).expect("target/ can be written");
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(block));
+    file.and_then(|mut f| f.write_all(line.as_bytes())).expect("target/ can be written");
+}
+
 /// Runs a bench under every stall pattern; each run checks `expected` output beats.
 #[track_caller]
 pub fn run_all<M>(bench: &BlockBench<M>, expected: usize, coverage: &mut Coverage) -> Vec<BenchReport>
@@ -59,6 +72,7 @@ where
         let report = bench.run(stalls).unwrap_or_else(|e| panic!("{e}"));
         report.finish(expected);
         report.cover(coverage);
+        note(&report);
         report
     };
     Stalls::EVERY.into_iter().map(run).collect()

@@ -80,7 +80,11 @@ pub fn module(
         Verilog::Blackbox(_) | Verilog::Wrapper(_) => return Err(error("black boxes are not printed".into())),
     };
     let ports = ports(&lanes);
-    let mut text = format!("module {}(\n", node.module);
+    let mut text = String::new();
+    for (rule, reason) in &node.waivers {
+        let _ = writeln!(text, "// {reason}\n/* verilator lint_off {rule} */");
+    }
+    let _ = writeln!(text, "module {}(", node.module);
     for (i, port) in ports.iter().enumerate() {
         let direction = if port.input { "input  wire" } else { "output wire" };
         let direction = if body.registered.contains(&port.name) { "output reg " } else { direction };
@@ -91,6 +95,9 @@ pub fn module(
     text.push_str(");\n");
     text.push_str(&body.text);
     text.push_str("endmodule\n");
+    for (rule, _) in &node.waivers {
+        let _ = writeln!(text, "/* verilator lint_on {rule} */");
+    }
     let printed = Module { name: node.module.clone(), text, native };
     match modules.get(&node.module) {
         Some(other) if *other != printed => {
@@ -439,7 +446,26 @@ fn condition(test: &Expression, hoisted: &mut Hoisted) -> Result<String, String>
     test.text(1, hoisted)
 }
 
+/// `name[high:low]` as its parts.
+fn slice(text: &str) -> Option<(&str, usize, usize)> {
+    let (name, range) = text.strip_suffix(']')?.split_once('[')?;
+    let (high, low) = range.split_once(':').unwrap_or((range, range));
+    Some((name, high.parse().ok()?, low.parse().ok()?))
+}
+
+/// Lanes, highest first, as one vector. Neighbouring slices of one vector are written as one.
 fn concat(lanes: &[&str]) -> String {
+    let mut joined: Vec<String> = vec![];
+    for lane in lanes {
+        let pair = joined.last().and_then(|last| slice(last)).zip(slice(lane));
+        match pair {
+            Some(((a, high, end), (b, start, low))) if a == b && end == start + 1 => {
+                *joined.last_mut().expect("just seen") = format!("{b}[{high}:{low}]");
+            }
+            _ => joined.push(lane.to_string()),
+        }
+    }
+    let lanes: Vec<&str> = joined.iter().map(String::as_str).collect();
     if lanes.len() == 1 {
         return lanes[0].into();
     }
@@ -618,5 +644,19 @@ fn statement_reads(s: &Statement, target: &Target) -> Result<(), String> {
             reads(test, target)?;
             cases.iter().flat_map(|(_, b)| b).try_for_each(|s| statement_reads(s, target))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::concat;
+
+    #[test]
+    fn neighbouring_slices_are_written_as_one() {
+        assert_eq!(concat(&["x[11:8]", "x[7:4]", "x[3:0]"]), "x[11:0]");
+        assert_eq!(concat(&["x[2]", "x[1]", "x[0]"]), "x[2:0]");
+        assert_eq!(concat(&["x[3:0]", "x[7:4]"]), "{x[3:0], x[7:4]}", "another order is not a slice");
+        assert_eq!(concat(&["x[7:4]", "y[3:0]", "a", "b"]), "{x[7:4], y[3:0], a, b}");
+        assert_eq!(concat(&["x[7:4]"]), "x[7:4]");
     }
 }

@@ -232,6 +232,20 @@ fn blocks_of_one_name_must_be_one_module() {
 }
 
 #[test]
+fn a_waiver_stands_around_its_module_with_its_reason() {
+    block!(Waived, [unused: Waiver = Waiver::new("UNUSEDSIGNAL", "Half of `a` is for others.")], {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.y.next = self.a.val() >> 2;
+        }
+    });
+    let text = text(Waived::new());
+    let head = "// Half of `a` is for others.\n/* verilator lint_off UNUSEDSIGNAL */\nmodule block(\n";
+    assert!(text.starts_with(head), "{text}");
+    assert!(text.ends_with("endmodule\n/* verilator lint_on UNUSEDSIGNAL */\n"), "{text}");
+}
+
+#[test]
 fn no_kernel_uses_an_inclusive_range() {
     const KERNEL: &str = "\n    #[hdl_gen]\n";
     // rust-hdl takes `0..=3` for `0..3` without a word.

@@ -1,8 +1,8 @@
 //! The blocks of a design as a tree, read through rust-hdl's probe.
 
 use super::EmitError;
-use crate::hdl::MODULE_NAME;
 use crate::hdl::{Atom, AtomKind, Block, Probe, REGISTER, TypeKind, Verilog};
+use crate::hdl::{MODULE_NAME, WAIVER};
 use num_bigint::BigInt;
 
 /// A signal, parameter or port of a block.
@@ -30,6 +30,8 @@ pub struct Node {
     pub atoms: Vec<AtomInfo>,
     pub children: Vec<Node>,
     pub code: Verilog,
+    /// Lint rules that are waived, each with its reason.
+    pub waivers: Vec<(String, String)>,
 }
 
 #[derive(Default)]
@@ -61,6 +63,7 @@ impl Probe for Builder {
             atoms: vec![],
             children: vec![],
             code,
+            waivers: vec![],
         });
     }
 
@@ -77,6 +80,10 @@ impl Probe for Builder {
         let descriptor = atom.descriptor();
         if let Some(module) = descriptor.name.strip_prefix(MODULE_NAME) {
             node.module = module.into();
+            return;
+        }
+        if let Some((rule, reason)) = descriptor.name.strip_prefix(WAIVER).and_then(|w| w.split_once(' ')) {
+            node.waivers.push((rule.into(), reason.into()));
             return;
         }
         let path: Vec<&str> = self.namespaces.iter().map(String::as_str).chain([name]).collect();

@@ -138,6 +138,74 @@ impl Block for ModuleName {
     }
 }
 
+/// A warning of `verilator --lint-only -Wall` that is not meant for this module, and why not. Both are printed into it.
+#[derive(Debug, Clone)]
+pub struct Waiver {
+    text: String,
+    id: usize,
+}
+
+/// Marks the atom of a [`Waiver`] for the emitter.
+pub(crate) const WAIVER: &str = "waiver: ";
+
+impl Waiver {
+    /// Waives `rule` (`"UNUSEDSIGNAL"`) for a reason of one line.
+    ///
+    /// # Panics
+    /// Where the rule is not a name of Verilator's, or the reason is no line.
+    #[track_caller]
+    pub fn new(rule: &str, reason: &str) -> Self {
+        assert!(!rule.is_empty() && rule.bytes().all(|b| b.is_ascii_uppercase()), "lint rule {rule:?}");
+        assert!(!reason.is_empty() && !reason.contains('\n'), "reason of a waiver: {reason:?}");
+        Self { text: format!("{rule} {reason}"), id: get_signal_id() }
+    }
+}
+
+impl Logic for Waiver {
+    fn update(&mut self) {}
+}
+
+impl Atom for Waiver {
+    fn bits(&self) -> usize {
+        1
+    }
+    fn connected(&self) -> bool {
+        true
+    }
+    fn changed(&self) -> bool {
+        false
+    }
+    fn kind(&self) -> AtomKind {
+        AtomKind::Constant
+    }
+    fn descriptor(&self) -> TypeDescriptor {
+        TypeDescriptor { name: format!("{WAIVER}{}", self.text), kind: TypeKind::Bits(1) }
+    }
+    fn vcd(&self) -> VCDValue {
+        VCDValue::String(self.text.clone())
+    }
+    fn id(&self) -> usize {
+        self.id
+    }
+    fn verilog(&self) -> VerilogLiteral {
+        false.into()
+    }
+    fn constraints(&self) -> Vec<PinConstraint> {
+        vec![]
+    }
+}
+
+impl Block for Waiver {
+    fn connect_all(&mut self) {}
+    fn update_all(&mut self) {}
+    fn has_changed(&self) -> bool {
+        false
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_atom(name, self);
+    }
+}
+
 /// Low `bits` of `value` in two's complement, as an unsigned number.
 pub(crate) fn modulo(value: &num_bigint::BigInt, bits: usize) -> BigUint {
     let modulus = num_bigint::BigInt::from(1) << bits;

@@ -1,0 +1,98 @@
+//! Proofs on emitted blocks: each holds for all time, and fails, with its name, where the block is broken on purpose.
+//!
+//! ```text
+//!  kernel --> Verilog --> scripts/formal.py <-- formal/BLOCK.sv (the properties)
+//!                 \--> one place changed --> scripts/formal.py: FAIL <property>
+//! ```
+//! yosys and z3 come with `make setup`; that they are missing is an error here.
+
+use spatten_hw::emit::{Design, emit};
+use spatten_hw::fifo::Fifo;
+use spatten_hw::zero_eliminator::ZeroEliminator;
+use spatten_testkit::{Checks, workspace_root};
+use std::process::Command;
+
+/// Runs `scripts/formal.py` on a design; its status and what it says.
+fn formal(design: &Design, name: &str, properties: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let root = workspace_root();
+    let folder = root.join("target/formal-rtl").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut list = String::new();
+    for module in &design.modules {
+        let file = format!("{}.v", module.name);
+        std::fs::write(folder.join(&file), &module.text).unwrap_or_else(|e| panic!("{file}: {e}"));
+        list += &format!("{file}\n");
+    }
+    std::fs::write(folder.join("files.f"), list).expect("a list of files");
+    let mut command = Command::new("python3");
+    command.current_dir(&root).arg("scripts/formal.py").arg(&folder).args([&design.top, properties, "--pdr"]);
+    // On a busy machine; alone each step is a matter of seconds.
+    command.args(["--timeout", "300"]).args(arguments);
+    let output = command.output().unwrap_or_else(|e| panic!("python3 scripts/formal.py: {e} (run: make setup)"));
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), said)
+}
+
+/// The property holds for the design as it is, and `property` fails where `from` in `module` is `to`.
+fn proves_and_refuses(
+    design: &Design,
+    properties: &str,
+    arguments: &[&str],
+    mutants: &[(&str, &str, &str, &str)],
+    checks: &mut Checks,
+) {
+    let (status, said) = formal(design, &design.top, properties, arguments);
+    let hint = "status 2: yosys, yosys-smtbmc, yosys-abc or z3 cannot run (make setup brings them)";
+    checks.that(status == Some(0) && said.contains("PASS") && said.contains("for all time"), || {
+        format!("{} is not proved ({hint}), status {status:?}:\n{said}", design.top)
+    });
+    println!("{said}");
+    for (i, (module, from, to, property)) in mutants.iter().enumerate() {
+        let mut broken = design.clone();
+        let found = broken.modules.iter_mut().find(|m| m.name.starts_with(module));
+        let found = found.unwrap_or_else(|| panic!("no module {module} in {}", design.top));
+        assert_eq!(found.text.matches(from).count(), 1, "{from:?} in\n{}", found.text);
+        found.text = found.text.replace(from, to);
+        let (status, said) = formal(&broken, &format!("{}-{i}", design.top), properties, arguments);
+        checks.that(status == Some(1) && said.contains("FAIL") && said.contains(property), || {
+            format!("{module} with {to:?}: expected {property} to fail ({hint}), status {status:?}:\n{said}")
+        });
+        println!("{said}");
+    }
+}
+
+#[test]
+fn a_queue_never_over_or_underflows_and_keeps_order() {
+    let mut checks = Checks::new("formal_fifo");
+    let design = emit(Fifo::new(2, 4)).unwrap();
+    let mutants = [
+        ("fifo", "in_ready = (count < 3'd4)", "in_ready = (count < 3'd5)", "full_is_not_ready"),
+        ("fifo", "tail_next = (tail + {1'd0, push});", "tail_next = (tail + 2'd1);", "order_and_content_kept"),
+        ("fifo", "out_valid = (|count);", "out_valid = (|count) & in_valid;", "valid"),
+    ];
+    proves_and_refuses(&design, "formal/fifo.sv", &["-D", "DEPTH=4", "-D", "WIDTH=2"], &mutants, &mut checks);
+    checks.finish(4);
+}
+
+#[test]
+fn the_zero_eliminator_keeps_exactly_the_kept_in_order() {
+    let mut checks = Checks::new("formal_zero_eliminator");
+    let design = emit(ZeroEliminator::compact_only(4, 2)).unwrap();
+    let arguments = ["-D", "P=4", "-D", "W=2", "-D", "STAGES=4", "-D", "LAST=1"];
+    let mutants = [
+        // A lane that does not move.
+        ("shift_level_4x2_1", "if (gaps[0]) begin", "if (1'b0) begin", "lanes_are_right"),
+        // A count without its carry.
+        ("prefix_stage", "(node_6 + node_4)", "(node_6 | node_4)", "lanes_are_right"),
+        // A lost beat.
+        (
+            "shift_network",
+            "valid_0_next = (in_valid & (~reset))",
+            "valid_0_next = (in_valid & (~reset) & in_keep[0])",
+            "beats_arrive",
+        ),
+    ];
+    proves_and_refuses(&design, "formal/zero_eliminator.sv", &arguments, &mutants, &mut checks);
+    checks.finish(4);
+}
