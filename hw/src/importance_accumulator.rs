@@ -61,6 +61,7 @@ pub enum State {
 #[derive(LogicBlock)]
 pub struct ImportanceAccumulator {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous; forgets commands, and clears nothing.
@@ -268,6 +269,10 @@ impl ImportanceAccumulator {
         let head_at = bits_for(MAX_HEADS - 1);
         Self {
             name: ModuleName::new(format!("importance_accumulator_{lanes}x{keys}")),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Queues have credits and need no `in_ready`; bits that rounding drops.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             command_valid: Default::default(),

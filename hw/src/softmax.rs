@@ -52,6 +52,7 @@ const SMALLEST_RING: usize = 64;
 #[derive(LogicBlock)]
 pub struct Softmax {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous, forgets all rows.
@@ -188,6 +189,10 @@ impl Softmax {
         let summed = Exp::LATENCY;
         Self {
             name: ModuleName::new(format!("softmax_{lanes}x{}", config.keys_on_chip)),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Queues have credits and need no `in_ready`; queues that move together need one `out_valid`.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             in_valid: Default::default(),

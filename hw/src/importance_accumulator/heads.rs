@@ -13,6 +13,7 @@ use spatten_arch::format::SCALE_MANTISSA_BITS;
 #[derive(LogicBlock)]
 pub struct Heads {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous; forgets rows inside, keeps the sums.
@@ -70,6 +71,7 @@ impl Heads {
         let wide = magnitude_bits + mantissa;
         Self {
             name: ModuleName::new(format!("head_importance_{heads}x{bits}")),
+            unused: Waiver::new("UNUSEDSIGNAL", "Bits that rounding drops, and carries that cannot happen."),
             clock: Default::default(),
             reset: Default::default(),
             valid: Default::default(),
