@@ -6,7 +6,7 @@ mod common;
 
 use spatten_hw::emit::emit;
 use spatten_hw::hdl::{Block, Clock, In, Num, Signal, simulate};
-use spatten_hw::leaf::{LaneRam, Multiplier, Ram, ReadPort};
+use spatten_hw::leaf::{LaneRam, Multiplier, Ram, ReadPort, Rom};
 use spatten_sim::cosim::{Bits, Cache, Init, Model};
 use spatten_testkit::{Checks, Rng};
 
@@ -131,4 +131,23 @@ fn memories_of_lanes_are_their_models() {
         }
     }
     checks.finish(2 * CYCLES);
+}
+
+#[test]
+fn the_table_is_its_model() {
+    let mut checks = Checks::new("leaf_rom");
+    let mut rng = Rng::new(4);
+    let words: Vec<u64> = (0..64).map(|_| rng.below(1 << 43)).collect();
+    let (mut rust, mut rtl) = (Rom::new("test", words.clone(), 43), rtl(Rom::new("test", words.clone(), 43)));
+    rust.connect_all();
+    let [index, word] = ["index", "word"].map(|name| rtl.pin(name).unwrap());
+    for (i, &expected) in words.iter().enumerate() {
+        rust.index.next = i.into();
+        assert!(simulate(&mut rust, 100));
+        rtl.set(index, i as u64);
+        rtl.eval().unwrap();
+        checks.eq(rust.word.val(), (expected as usize).into(), || format!("model {i}"));
+        checks.eq(rtl.get(word), expected, || format!("verilog {i}"));
+    }
+    checks.finish(128);
 }

@@ -56,7 +56,7 @@ pub const BLOCKS: [Block; 22] = {
         block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-E, Fig. 11", Rtl, true),
         block("softmax", "row maximum, exponential, sum, reciprocal", "IV-F, Fig. 12", Rtl, true),
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-F", Rtl, true),
-        block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Golden, true),
+        block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Rtl, true),
         block("quick_select", "the paper's selection engine", "IV-B, Algorithm 3, Fig. 9", Rtl, true),
         block(
             "radix_select",

@@ -24,7 +24,8 @@ use spatten_arch::format::{DECAY_FRACTION, Formats, SCALE_MANTISSA_BITS, VALUE_N
 const ROW_BITS: usize = 24;
 /// Bits of the sum of magnitudes of an output row.
 const MAGNITUDE_BITS: usize = 24;
-/// Cycles from the first beat of a row to that of the next, so that a word is written before it is read again.
+/// Cycles from a word to the same word of the next row, so that it is written before it is read again. Only rows of one or
+/// two words wait for it.
 const ROW_GAP: usize = 3;
 /// Cycles in which everything inside comes to rest.
 const DRAIN: usize = 15;
@@ -60,6 +61,7 @@ pub enum State {
 #[derive(LogicBlock)]
 pub struct ImportanceAccumulator {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous; forgets commands, and clears nothing.
@@ -192,7 +194,7 @@ pub struct ImportanceAccumulator {
     accept_head: Signal<Local, Bit>,
     row_at: Reg,
     begins: Dff<Bit>,
-    wait: Reg,
+    pause: Reg,
     adds: Reg,
     add_at: Reg,
     add_at_later: Delay,
@@ -229,7 +231,7 @@ pub struct ImportanceAccumulator {
     write: Dff<Bit>,
     write_at: Reg,
     sum: Vec<Wire<Local>>,
-    new: Vec<Wire<Local>>,
+    updated: Vec<Wire<Local>>,
     new_rows: Vec<Wire<Local>>,
     cut: Vec<Dff<Bit>>,
     cuts: Vec<Wire<Local>>,
@@ -267,6 +269,10 @@ impl ImportanceAccumulator {
         let head_at = bits_for(MAX_HEADS - 1);
         Self {
             name: ModuleName::new(format!("importance_accumulator_{lanes}x{keys}")),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Queues have credits and need no `in_ready`; bits that rounding drops.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             command_valid: Default::default(),
@@ -352,7 +358,7 @@ impl ImportanceAccumulator {
             accept_head: Default::default(),
             row_at: Reg::unsigned(word_at),
             begins: Default::default(),
-            wait: Reg::unsigned(2),
+            pause: Reg::unsigned(2),
             adds: Reg::unsigned(2),
             add_at: Reg::unsigned(word_at),
             add_at_later: Delay::new(word_at, 1),
@@ -387,7 +393,7 @@ impl ImportanceAccumulator {
             write: Default::default(),
             write_at: Reg::unsigned(word_at),
             sum: vec_of(lanes, || Wire::unsigned(importance + 1)),
-            new: vec_of(lanes, || Wire::unsigned(importance)),
+            updated: vec_of(lanes, || Wire::unsigned(importance)),
             new_rows: vec_of(lanes, || Wire::unsigned(ROW_BITS)),
             cut: vec_of(lanes, Default::default),
             cuts: vec_of(lanes + 1, || Wire::unsigned(count)),
@@ -410,7 +416,7 @@ impl Logic for ImportanceAccumulator {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, state, heads_held, weighted, mean, some, clears, decays, reads, loads, gamma);
-        dff_setup!(self, clock, rows_left, head_rows_left, last_at, tail, resting, row_at, begins, wait, adds, add_at);
+        dff_setup!(self, clock, rows_left, head_rows_left, last_at, tail, resting, row_at, begins, pause, adds, add_at);
         dff_setup!(self, clock, at, reading, write, write_at, token_saturations, head_saturations);
         dff_setup!(self, clock, head_reading, head_last);
         clock!(
@@ -504,22 +510,24 @@ impl Logic for ImportanceAccumulator {
             self.resting.d.next = self.resting.q.val() - 1;
         }
 
-        // Rows: increments, times norms, to the memory. A row does not begin before the first word of the one before is
-        // written.
+        // Rows: increments, times norms, to the memory. A row does not begin before it can follow the one before without
+        // reading a word that is still to be written.
         self.row_ready.next =
-            self.accumulating.val() & self.rows_left.q.val().any() & (!self.begins.q.val() | !self.wait.q.val().any());
+            self.accumulating.val() & self.rows_left.q.val().any() & (!self.begins.q.val() | !self.pause.q.val().any());
         self.in_ready.next = self.row_ready.val();
         self.accept.next = self.in_valid.val() & self.row_ready.val();
-        if self.wait.q.val().any() {
-            self.wait.d.next = self.wait.q.val() - 1;
+        if self.pause.q.val().any() {
+            self.pause.d.next = self.pause.q.val() - 1;
         }
         if self.accept.val() {
             self.row_at.d.next = self.row_at.q.val() + 1;
-            if self.begins.q.val() {
-                self.wait.d.next = self.gap.val().into();
-            }
             if self.in_last.val() {
                 self.row_at.d.next = 0.into();
+                if self.begins.q.val() {
+                    self.pause.d.next = self.gap.val().into();
+                } else if self.row_at.q.val() == 1 {
+                    self.pause.d.next = (self.gap.val() - 1).into();
+                }
             }
             self.begins.d.next = self.in_last.val();
         }
@@ -639,11 +647,11 @@ impl Logic for ImportanceAccumulator {
                     self.new_rows[i].next = self.old_rows[i].q.val() + 1;
                 }
             }
-            self.new[i].next = self.sum[i].val();
+            self.updated[i].next = self.sum[i].val();
             if self.sum[i].val().get_bit(self.bits.val()) {
-                self.new[i].next = self.cap.val().into();
+                self.updated[i].next = self.cap.val().into();
             }
-            self.words.write_data[i].next = (self.new_rows[i].val() << self.bits.val()) | self.new[i].val();
+            self.words.write_data[i].next = (self.new_rows[i].val() << self.bits.val()) | self.updated[i].val();
             self.cut[i].d.next = self.write.q.val() & self.sum[i].val().get_bit(self.bits.val());
             self.cuts[i + 1].next = self.cuts[i].val() + self.cut[i].q.val();
             self.read_queue.in_data[i].next =
@@ -696,7 +704,7 @@ impl Logic for ImportanceAccumulator {
             self.state.d.next = State::Idle;
             self.row_at.d.next = 0.into();
             self.begins.d.next = true;
-            self.wait.d.next = 0.into();
+            self.pause.d.next = 0.into();
             self.adds.d.next = 0.into();
             self.write.d.next = false;
             self.reading.d.next = 0.into();

@@ -20,6 +20,7 @@ const PLACES: usize = 4;
 #[derive(LogicBlock)]
 pub struct RequantDecision {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous, forgets all rows.
@@ -71,6 +72,10 @@ impl RequantDecision {
         let row = bits_for(config.keys_on_chip - 1);
         Self {
             name: ModuleName::new(format!("requant_decision_{sum}_{row}")),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Queues have credits and need no `in_ready`; queues that move together need one `out_valid`.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             threshold_inverse: Wire::unsigned(formats.threshold_inverse.width() as usize),

@@ -46,12 +46,13 @@ const SMALLEST_RING: usize = 64;
 /// decision is to keep them; nothing for others. Lanes from `count` on are 0.
 /// # Formats   `logit` -> `exp_sum`, `probability`, `importance_increment`
 /// # Timing   with `w` beats per row and `k` = log2(lanes): a row every `w` cycles (one-beat rows: every cycle) as long as
-/// each decision comes within `ring - w - k - 16` cycles of its sum (ring: two rows of the largest size, at least 64
-/// beats; one-beat rows: within 14 - k cycles). A row alone whose last beat is accepted in cycle `t` has its sum in
-/// `t + w + 2k + 13` and, with a decision accepted in `d`, its first scores in `max(t + w + 2k + 24, d + 7)`.
+/// each decision is accepted at most `ring - w - k - 13` cycles after its sum is taken (ring: two rows of the largest size,
+/// at least 64 beats), and for one-beat rows at most `19 - k`. A row alone whose last beat is accepted in cycle `t` has its
+/// sum in `t + w + 2k + 13` and, with a decision accepted in `d`, its first scores in `max(t + w + 2k + 24, d + 7)`.
 #[derive(LogicBlock)]
 pub struct Softmax {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous, forgets all rows.
@@ -188,6 +189,10 @@ impl Softmax {
         let summed = Exp::LATENCY;
         Self {
             name: ModuleName::new(format!("softmax_{lanes}x{}", config.keys_on_chip)),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Queues have credits and need no `in_ready`; queues that move together need one `out_valid`.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             in_valid: Default::default(),

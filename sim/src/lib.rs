@@ -12,6 +12,7 @@ pub mod cosim;
 pub mod cycle;
 pub mod dot_product;
 pub mod fifo;
+pub mod importance_accumulator;
 pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;

@@ -302,3 +302,49 @@ impl CycleModel for Softmax {
         self.now += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spatten_testkit::Checks;
+
+    /// Cycles of rows whose decisions are accepted `delay` cycles after their sums are taken; nothing else waits.
+    fn cycles(config: &ArchConfig, n: usize, rows: usize, delay: u64) -> u64 {
+        let row: Arc<[i32]> = vec![0; n].into();
+        let mut model = Softmax::new(config);
+        let mut beats = (0..rows).flat_map(|_| LogitBeat::of_row(&row, config.softmax_lanes)).peekable();
+        let mut decisions = VecDeque::new();
+        let mut left = rows * words(n, config.softmax_lanes);
+        let mut cycle = 0;
+        while left > 0 {
+            let taken = [0, 1].map(|port| model.output(port).is_some());
+            if taken[0] {
+                decisions.push_back(cycle + delay);
+            }
+            left -= usize::from(taken[1]);
+            let logits = if model.ready(0) { beats.next().map(Input::Logits) } else { None };
+            let decides = model.ready(1) && decisions.front().is_some_and(|&from| from <= cycle);
+            let decision = decides.then(|| decisions.pop_front()).map(|_| Input::Decision(true));
+            model.clock(&mut [logits, decision], &taken);
+            cycle += 1;
+        }
+        cycle
+    }
+
+    #[test]
+    fn late_decisions_cost_nothing_up_to_the_documented_delay() {
+        let mut checks = Checks::new("softmax_late_decisions");
+        for config in ArchConfig::NAMES.map(|name| ArchConfig::named(name).unwrap()) {
+            let (lanes, k) = (config.softmax_lanes, u64::from(config.softmax_lanes.ilog2()));
+            let ring = (2 * config.keys_on_chip / lanes).max(64) as u64;
+            let w = (config.keys_on_chip / lanes) as u64;
+            for (n, rows, limit) in [(config.keys_on_chip, 20, ring - w - k - 13), (lanes, 500, 19 - k)] {
+                let full = rows as u64 * words(n, lanes) as u64;
+                let rest = |delay| cycles(&config, n, rows, delay) - full - delay;
+                checks.eq(rest(limit), rest(limit - 1), || format!("{} n {n}: limit {limit}", config.name));
+                checks.that(rest(limit + 1) > rest(limit), || format!("{} n {n}: limit {limit}", config.name));
+            }
+        }
+        checks.finish(12);
+    }
+}

@@ -13,6 +13,7 @@ use spatten_arch::format::SCALE_MANTISSA_BITS;
 #[derive(LogicBlock)]
 pub struct Heads {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous; forgets rows inside, keeps the sums.
@@ -55,7 +56,7 @@ pub struct Heads {
     write: Dff<Bit>,
     write_head: Reg,
     sum: Wire<Local>,
-    new: Wire<Local>,
+    updated: Wire<Local>,
     cut: Dff<Bit>,
 }
 
@@ -70,6 +71,7 @@ impl Heads {
         let wide = magnitude_bits + mantissa;
         Self {
             name: ModuleName::new(format!("head_importance_{heads}x{bits}")),
+            unused: Waiver::new("UNUSEDSIGNAL", "Bits that rounding drops, and carries that cannot happen."),
             clock: Default::default(),
             reset: Default::default(),
             valid: Default::default(),
@@ -99,7 +101,7 @@ impl Heads {
             write: Default::default(),
             write_head: Reg::unsigned(head),
             sum: Wire::unsigned(bits + 1),
-            new: Wire::unsigned(bits),
+            updated: Wire::unsigned(bits),
             cut: Default::default(),
         }
     }
@@ -143,18 +145,18 @@ impl Logic for Heads {
                 self.old.d.next = self.load.val();
             }
         } else if self.write.q.val() & (self.write_head.q.val() == self.read_head.val()) {
-            self.old.d.next = self.new.val();
+            self.old.d.next = self.updated.val();
         }
         // 7: and written.
         self.sum.next = self.old.q.val() + self.addend.q.val();
-        self.new.next = self.sum.val();
+        self.updated.next = self.sum.val();
         if self.sum.val().get_bit(self.bits.val()) {
-            self.new.next = self.cap.val().into();
+            self.updated.next = self.cap.val().into();
         }
         self.cut.d.next = self.write.q.val() & self.sum.val().get_bit(self.bits.val());
         self.sums.write_enable.next = self.write.q.val();
         self.sums.write_address.next = self.write_head.q.val();
-        self.sums.write_data.next = self.new.val();
+        self.sums.write_data.next = self.updated.val();
         self.value.next = self.old.q.val();
         self.saturated.next = self.cut.q.val();
         if self.reset.val() {

@@ -18,6 +18,7 @@ const LOW: usize = 17;
 #[derive(LogicBlock)]
 pub struct Rescale {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Divides by `rows`. Like the next two the same for all numbers inside.
@@ -68,6 +69,7 @@ impl Rescale {
         let product = importance_bits + FACTOR;
         Self {
             name: ModuleName::new(format!("rescale_{importance_bits}_{row_bits}")),
+            unused: Waiver::new("UNUSEDSIGNAL", "Bits that rounding drops, and carries that cannot happen."),
             clock: Default::default(),
             mean: Default::default(),
             decay: Default::default(),

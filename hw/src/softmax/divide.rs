@@ -17,6 +17,7 @@ use spatten_arch::rom::{RECIPROCAL, RECIPROCAL_INDEX_BITS};
 #[derive(LogicBlock)]
 pub struct Reciprocal {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// The number. Without a one at or above `unit` the result means nothing.
@@ -63,6 +64,7 @@ impl Reciprocal {
         let rounding = (RECIPROCAL_TABLE_FRACTION - RECIPROCAL_FRACTION) as usize;
         Self {
             name: ModuleName::new(format!("reciprocal_{bits}_{unit}")),
+            unused: Waiver::new("UNUSEDSIGNAL", "Bits that rounding drops, and carries that cannot happen."),
             clock: Default::default(),
             number: Wire::unsigned(bits),
             reciprocal: Wire::unsigned(FRACTION + 1),
@@ -135,6 +137,7 @@ impl Logic for Reciprocal {
 #[derive(LogicBlock)]
 pub struct Divide {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Exponentials.
@@ -176,6 +179,7 @@ impl Divide {
         let (probability, increment) = (PROBABILITY_FRACTION as usize + 1, INCREMENT_FRACTION as usize + 1);
         Self {
             name: ModuleName::new(format!("divide_{lanes}_{exponent_bits}")),
+            unused: Waiver::new("UNUSEDSIGNAL", "Bits that rounding drops, and carries that cannot happen."),
             clock: Default::default(),
             stored: vec_of(lanes, || Wire::unsigned(ONE + 1)),
             reciprocal: Wire::unsigned(ONE + 1),

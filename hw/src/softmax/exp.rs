@@ -15,6 +15,7 @@ const SLOPE_MIDDLE: usize = 17;
 #[derive(LogicBlock)]
 pub struct Exp {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Largest logit of the row.
@@ -70,6 +71,7 @@ impl Exp {
         let words: Vec<u64> = EXP.windows(2).map(|w| u64::from(w[0]) | u64::from(w[0] - w[1]) << exp_bits).collect();
         Self {
             name: ModuleName::new(format!("exp_{logit_bits}")),
+            unused: Waiver::new("UNUSEDSIGNAL", "Bits that rounding drops, and carries that cannot happen."),
             clock: Default::default(),
             maximum: Wire::signed(logit_bits),
             logit: Wire::signed(logit_bits),
