@@ -11,8 +11,11 @@ use spatten_arch::ArchConfig;
 use spatten_arch::format::{Formats, LOGIT_FRACTION, TOKEN_SCALE_FRACTION};
 use spatten_golden::dot_product::{self, ScaleFactor};
 use spatten_golden::quantiser::quantise;
-use spatten_golden::softmax::Row;
-use spatten_sim::cosim::{BlockBench, Coverage, Stalls, Verilog, seed};
+use spatten_golden::softmax::{self as golden, Row};
+use spatten_hw::emit::emit;
+use spatten_hw::hdl::Block;
+use spatten_hw::softmax as hw;
+use spatten_sim::cosim::{BlockBench, Cache, Coverage, Init, Model, Stalls, Verilog, seed};
 use spatten_sim::softmax::{Input, LogitBeat, Output, ScoreBeat, Scores, Softmax, words};
 use spatten_testkit::{Checks, Rng};
 use std::sync::Arc;
@@ -167,6 +170,65 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
         checks.that(total > 10_000, || format!("{total} beats"));
     }
     checks.finish_any();
+}
+
+/// A sub-block alone, as loaded Verilog.
+fn alone(part: impl Block) -> Model {
+    let design = emit(part).unwrap_or_else(|e| panic!("{e}"));
+    let built = Cache::default().build(&verilog(&design)).unwrap_or_else(|e| panic!("{e}"));
+    Model::load(&built, Init::Random(1)).unwrap()
+}
+
+#[test]
+fn every_exponential_that_is_not_zero_equals_golden() {
+    let mut checks = Checks::new("softmax_every_exponential");
+    let mut rtl = alone(hw::exp::Exp::new(24));
+    let [maximum, logit, live, exponential, stored] =
+        ["maximum", "logit", "live", "exponential", "stored"].map(|name| rtl.pin(name).unwrap());
+    rtl.set(live, 1);
+    let end = 27u64 << LOGIT_FRACTION;
+    let latency = hw::exp::Exp::LATENCY as u64;
+    for cycle in 0..end + latency + 1 {
+        // The same difference at another place of the range each time.
+        let most = (cycle * 7919) % (1 << 22);
+        rtl.set(maximum, most);
+        rtl.set(logit, most.wrapping_sub(cycle) & 0xff_ffff);
+        rtl.eval().unwrap();
+        let golden = |argument: u64| golden::exp::fixed(argument as u32);
+        if let Some(argument) = cycle.checked_sub(latency).filter(|&a| a < end) {
+            checks.eq(rtl.get(exponential), golden(argument).into(), || format!("argument {argument}"));
+        }
+        if let Some(argument) = cycle.checked_sub(latency + 1) {
+            checks.eq(rtl.get(stored), golden::exp::stored(golden(argument)).into(), || format!("argument {argument}"));
+        }
+        rtl.step().unwrap();
+    }
+    checks.finish(2 * end);
+}
+
+#[test]
+fn every_reciprocal_equals_golden() {
+    let mut checks = Checks::new("softmax_every_reciprocal");
+    let mut rtl = alone(hw::divide::Reciprocal::new(35, 24));
+    let [number, reciprocal, exponent] = ["number", "reciprocal", "exponent"].map(|name| rtl.pin(name).unwrap());
+    let latency = hw::divide::Reciprocal::LATENCY as u64;
+    // Every normalised number, at every place of the leading one in turn, with random bits below what is looked at.
+    let mut rng = Rng::new(6);
+    let mut inside = std::collections::VecDeque::new();
+    for cycle in 0..(1 << 17) + latency {
+        let place = cycle % 11;
+        let sum = (((1 << 17) + cycle % (1 << 17)) << (7 + place)) + rng.below(1 << (7 + place));
+        rtl.set(number, sum);
+        inside.push_back(golden::divide::Divisor::new(sum));
+        rtl.eval().unwrap();
+        if cycle >= latency {
+            let golden = inside.pop_front().unwrap();
+            let got = (rtl.get(reciprocal), rtl.get(exponent));
+            checks.eq(got, (golden.reciprocal.into(), golden.exponent.into()), || format!("cycle {cycle}"));
+        }
+        rtl.step().unwrap();
+    }
+    checks.finish(1 << 17);
 }
 
 #[test]
