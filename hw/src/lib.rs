@@ -20,5 +20,7 @@ pub mod credits;
 pub mod fifo;
 pub mod lane_fifo;
 pub mod prefix_sum;
+pub mod radix_select;
 pub mod ram;
+pub mod top_k;
 pub mod zero_eliminator;
