@@ -24,5 +24,7 @@ pub mod lane_fifo;
 pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;
+pub mod radix_select;
 pub mod ram;
+pub mod top_k;
 pub mod zero_eliminator;
