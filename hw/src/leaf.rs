@@ -3,7 +3,9 @@
 
 mod lane_ram;
 mod multiplier;
+mod rom;
 
 pub use crate::ram::{Ram, ReadPort};
 pub use lane_ram::LaneRam;
 pub use multiplier::Multiplier;
+pub use rom::Rom;

@@ -40,8 +40,8 @@ const MAGNITUDE_LATENCY: usize = 5;
 /// order, each with the row's probability and scale and `count = 1`. Lanes from `count` on add nothing; a row without values
 /// is one beat with `count = 0` and `last`. A weight is below 2.0 and sums fit `value_sum`: probabilities of a row add up to 1.
 ///
-/// # Shapes   `in`: `values [M]`, `probability [L]`, `token_scale [L]`, `count`, `last`; `out`, one beat per row: `outputs
-/// [128]` (0 from D on), `saturated` (how many), `magnitude` (sum of absolute outputs), with `L = max(1, M/16)`
+/// # Shapes   `in`: `values [M]`, `probability [L]`, `token_scale [L]`, `count`, `last`, with `L = max(1, M/16)`; `out`, one
+/// beat per row: `outputs [128]` (0 from D on), `saturated` (how many), `magnitude` (sum of absolute outputs)
 /// # Formats  `operand`, `probability`, `token_scale` -> `output`; half up once for the weight and once for the sum
 /// # Timing   one beat per cycle, rows without a gap. The last beat of a row, accepted in `t`, makes an output in
 /// `t + latency` at the earliest, `latency = 12 + log2(M / 16)`; the queue has the next power of two above it. Only the last
@@ -95,6 +95,7 @@ pub struct MultiplyValue {
     finish: Param,
     largest: Param,
     output_shift: Param,
+    magnitude_bits: Param,
 
     weights: Vec<Weight>,
     shared: Vec<Wire<Local>>,
@@ -185,6 +186,7 @@ impl MultiplyValue {
             finish: Param::new(latency - 2),
             largest: Param::new((1 << (output_bits - 1)) - 1),
             output_shift: Param::new(output_shift as usize),
+            magnitude_bits: Param::new(MAGNITUDE_BITS),
             weights: vec_of(lanes, || Weight::new(probability_bits)),
             shared: vec_of(lanes, || Wire::unsigned(probability_bits)),
             values: vec_of(multipliers, || Delay::new(bits, Multiplier::LATENCY)),
@@ -385,7 +387,8 @@ impl Logic for MultiplyValue {
         self.rows.write_address.next = self.tail.q.val();
         self.rows.read_address.next = self.head.q.val();
         self.tags.in_valid.next = self.flight.q.val().get_bit(self.finish.val());
-        self.tags.in_data.next = (self.magnitudes.saturated.val() << 23) | self.magnitudes.magnitude.val();
+        self.tags.in_data.next =
+            (self.magnitudes.saturated.val() << self.magnitude_bits.val()) | self.magnitudes.magnitude.val();
         self.unused_ready.next = self.tags.in_ready.val();
         self.tags.out_ready.next = self.out_ready.val();
         self.popped.next = self.out_ready.val() & self.tags.out_valid.val();
@@ -397,7 +400,7 @@ impl Logic for MultiplyValue {
         }
         self.out_valid.next = self.tags.out_valid.val();
         self.tag.next = self.tags.out_data.val();
-        self.out_saturated.next = self.tag.val() >> 23;
+        self.out_saturated.next = self.tag.val() >> self.magnitude_bits.val();
         self.out_magnitude.next = self.tag.val();
     }
 }

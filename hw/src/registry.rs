@@ -4,11 +4,14 @@ use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::hdl::bits_for;
+use crate::importance_accumulator::ImportanceAccumulator;
 use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
 use crate::radix_select::RadixSelect;
 use crate::ram::{Ram, ReadPort};
+use crate::requant_decision::RequantDecision;
+use crate::softmax::Softmax;
 use crate::top_k::TopK;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
@@ -32,6 +35,9 @@ const BLOCKS: &[(&str, Build)] = &[
     ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
     // One channel's worth of the key buffer.
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),
+    ("softmax", |c| emit(Softmax::new(c))),
+    ("requant_decision", |c| emit(RequantDecision::new(c))),
+    ("importance_accumulator", |c| emit(ImportanceAccumulator::new(c))),
 ];
 
 fn probability_bits(config: &ArchConfig) -> usize {

@@ -16,4 +16,6 @@ pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;
 pub mod ram;
+pub mod requant_decision;
+pub mod softmax;
 pub mod zero_eliminator;

@@ -646,3 +646,17 @@ fn statement_reads(s: &Statement, target: &Target) -> Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::concat;
+
+    #[test]
+    fn neighbouring_slices_are_written_as_one() {
+        assert_eq!(concat(&["x[11:8]", "x[7:4]", "x[3:0]"]), "x[11:0]");
+        assert_eq!(concat(&["x[2]", "x[1]", "x[0]"]), "x[2:0]");
+        assert_eq!(concat(&["x[3:0]", "x[7:4]"]), "{x[3:0], x[7:4]}", "another order is not a slice");
+        assert_eq!(concat(&["x[7:4]", "y[3:0]", "a", "b"]), "{x[7:4], y[3:0], a, b}");
+        assert_eq!(concat(&["x[7:4]"]), "x[7:4]");
+    }
+}
