@@ -9,7 +9,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../tests/common/rows.rs"]
+#[path = "../tests/common/selection.rs"]
 mod rows;
 
 use anyhow::{Context, Result, ensure};
@@ -25,9 +25,9 @@ use spatten_testkit::{Rng, workspace_root};
 use std::fmt::Write;
 use std::process::Command;
 
-/// Rows of one case; of long rows fewer.
-const ROWS: usize = 200;
-const LONG_ROWS: usize = 100;
+/// Rows of one case, the first not counted; of long rows fewer.
+const ROWS: usize = 201;
+const LONG_ROWS: usize = 101;
 
 /// Sizes of an engine.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 struct Time {
     /// From the cycle of its first beat to the cycle in which the answer is there.
     latency: u64,
-    /// From its first beat to the first beat of the next row, which is always offered.
+    /// From the answer of the row before, everything offered as early as it can be.
     period: u64,
 }
 
@@ -138,14 +138,12 @@ impl Rtl {
         Ok(Self { model, size, pins })
     }
 
-    /// All rows one after the other, everything offered as early as it can be; the last row's period is that of a row that is
-    /// offered again.
+    /// All rows one after the other, everything offered as early as it can be. The first row fills the engine and is not
+    /// among the times.
     fn run(&mut self, rows: &[Row]) -> Result<Vec<Time>> {
         let (model, size, pins) = (&mut self.model, self.size, &self.pins);
         model.reset(2)?;
-        // One row more, so that the last one has a period.
-        let offered: Vec<&Row> = rows.iter().chain(rows.last()).collect();
-        let stream: Vec<(usize, Bits, usize, bool)> = offered
+        let stream: Vec<(usize, Bits, usize, bool)> = rows
             .iter()
             .enumerate()
             .flat_map(|(i, row)| {
@@ -161,7 +159,7 @@ impl Rtl {
         model.set(pins.out_ready, 1);
         let mut idle = 0;
         for cycle in 0u64.. {
-            if done.len() == rows.len() && first.len() == offered.len() {
+            if done.len() == rows.len() {
                 break;
             }
             ensure!(idle < 50_000_000, "stuck at row {answers}");
@@ -172,8 +170,8 @@ impl Rtl {
                 model.set(pins.in_count, *count as u64);
                 model.set(pins.in_last, u64::from(*last));
             }
-            model.set(pins.k_valid, u64::from(k < offered.len()));
-            if let Some(row) = offered.get(k) {
+            model.set(pins.k_valid, u64::from(k < rows.len()));
+            if let Some(row) = rows.get(k) {
                 model.set(pins.k_count, row.k as u64);
             }
             model.eval()?;
@@ -184,7 +182,7 @@ impl Rtl {
                 beat += 1;
                 idle = 0;
             }
-            k += usize::from(k < offered.len() && model.get(pins.k_ready) == 1);
+            k += usize::from(k < rows.len() && model.get(pins.k_ready) == 1);
             if model.get(pins.out_valid) == 1 && answers < rows.len() {
                 let found = (model.get(pins.out_score), model.get(pins.out_equal) as usize);
                 let row = &rows[answers];
@@ -197,7 +195,7 @@ impl Rtl {
             }
             model.step()?;
         }
-        Ok((0..rows.len()).map(|i| Time { latency: done[i] - first[i], period: first[i + 1] - first[i] }).collect())
+        Ok((1..rows.len()).map(|i| Time { latency: done[i] - first[i], period: done[i] - done[i - 1] }).collect())
     }
 }
 
@@ -398,9 +396,9 @@ const HEAD: &str = "\
 
 Written by `make bench-topk`; do not edit. What follows from it: `docs/decisions/0011-topk-engine.md`.
 
-Every number of cycles is measured in the Verilated RTL, whose answers are compared with golden. Cycles are those from a
-row's first beat to the next row's, both offered as early as possible, as mean / 99th percentile / largest over the rows of
-a case. Scores are probabilities (13 bits). `adversary` is each engine's own: for quick-select rows made for the state of its
+Every number of cycles is measured in the Verilated RTL, whose answers are compared with golden. Cycles are those from
+answer to answer of rows that are offered as early as they can be, as mean / 99th percentile / largest over the rows of a case;
+beside them the mean time from a row's first beat to its answer. Scores are probabilities (13 bits). `adversary` is each engine's own: for quick-select rows made for the state of its
 pivot generator, in which every pivot is the smallest or the largest candidate; for radix-select, whose time does not depend
 on the scores, rows of the largest score. Radix-select takes a row while it works on the one before, so that the time until
 its answer is longer than the time from row to row.
