@@ -9,7 +9,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../tests/common/rows.rs"]
+#[path = "../tests/common/selection.rs"]
 mod rows;
 
 use anyhow::{Context, Result, ensure};
@@ -25,9 +25,9 @@ use spatten_testkit::{Rng, workspace_root};
 use std::fmt::Write;
 use std::process::Command;
 
-/// Rows of one case; of long rows fewer.
-const ROWS: usize = 200;
-const LONG_ROWS: usize = 100;
+/// Rows of one case, the first not counted; of long rows fewer.
+const ROWS: usize = 201;
+const LONG_ROWS: usize = 101;
 
 /// Sizes of an engine.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +62,25 @@ impl Engine for QuickSelect {
     }
 }
 
+struct RadixSelect;
+
+impl Engine for RadixSelect {
+    fn name(&self) -> &'static str {
+        "radix_select"
+    }
+
+    fn design(&self, size: Size) -> Result<Design> {
+        Ok(emit(spatten_hw::radix_select::RadixSelect::new(size.bits, size.lanes, size.keys))?)
+    }
+
+    /// None is worse than another. Here all scores stay candidates until the last digit.
+    fn adversary(&self, n: usize, k: usize, size: Size) -> Vec<Row> {
+        vec![Row { scores: vec![(1 << size.bits) - 1; n], k }; 2]
+    }
+}
+
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(QuickSelect)]
+    vec![Box::new(QuickSelect), Box::new(RadixSelect)]
 }
 
 /// Cycles of one row.
@@ -71,7 +88,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 struct Time {
     /// From the cycle of its first beat to the cycle in which the answer is there.
     latency: u64,
-    /// From its first beat to the first beat of the next row, which is always offered.
+    /// From the answer of the row before, everything offered as early as it can be.
     period: u64,
 }
 
@@ -121,14 +138,12 @@ impl Rtl {
         Ok(Self { model, size, pins })
     }
 
-    /// All rows one after the other, everything offered as early as it can be; the last row's period is that of a row that is
-    /// offered again.
+    /// All rows one after the other, everything offered as early as it can be. The first row fills the engine and is not
+    /// among the times.
     fn run(&mut self, rows: &[Row]) -> Result<Vec<Time>> {
         let (model, size, pins) = (&mut self.model, self.size, &self.pins);
         model.reset(2)?;
-        // One row more, so that the last one has a period.
-        let offered: Vec<&Row> = rows.iter().chain(rows.last()).collect();
-        let stream: Vec<(usize, Bits, usize, bool)> = offered
+        let stream: Vec<(usize, Bits, usize, bool)> = rows
             .iter()
             .enumerate()
             .flat_map(|(i, row)| {
@@ -144,7 +159,7 @@ impl Rtl {
         model.set(pins.out_ready, 1);
         let mut idle = 0;
         for cycle in 0u64.. {
-            if done.len() == rows.len() && first.len() == offered.len() {
+            if done.len() == rows.len() {
                 break;
             }
             ensure!(idle < 50_000_000, "stuck at row {answers}");
@@ -155,8 +170,8 @@ impl Rtl {
                 model.set(pins.in_count, *count as u64);
                 model.set(pins.in_last, u64::from(*last));
             }
-            model.set(pins.k_valid, u64::from(k < offered.len()));
-            if let Some(row) = offered.get(k) {
+            model.set(pins.k_valid, u64::from(k < rows.len()));
+            if let Some(row) = rows.get(k) {
                 model.set(pins.k_count, row.k as u64);
             }
             model.eval()?;
@@ -167,7 +182,7 @@ impl Rtl {
                 beat += 1;
                 idle = 0;
             }
-            k += usize::from(k < offered.len() && model.get(pins.k_ready) == 1);
+            k += usize::from(k < rows.len() && model.get(pins.k_ready) == 1);
             if model.get(pins.out_valid) == 1 && answers < rows.len() {
                 let found = (model.get(pins.out_score), model.get(pins.out_equal) as usize);
                 let row = &rows[answers];
@@ -180,7 +195,7 @@ impl Rtl {
             }
             model.step()?;
         }
-        Ok((0..rows.len()).map(|i| Time { latency: done[i] - first[i], period: first[i + 1] - first[i] }).collect())
+        Ok((1..rows.len()).map(|i| Time { latency: done[i] - first[i], period: done[i] - done[i - 1] }).collect())
     }
 }
 
@@ -313,7 +328,8 @@ fn measure(config: &ArchConfig, keys: usize, lengths: &[usize], into: &mut Vec<C
             let latency = Summary::of(times.iter().map(|t| t.latency).collect());
             summaries.push((latency, Summary::of(times.iter().map(|t| t.period).collect())));
         }
-        eprintln!("{} lanes, n {n}, {kind}, k {k}: {}", size.lanes, summaries[0].1);
+        let periods: Vec<String> = summaries.iter().map(|s| s.1.to_string()).collect();
+        eprintln!("{} lanes, n {n}, {kind}, k {k}: {}", size.lanes, periods.join("; "));
         into.push(Case { lanes: size.lanes, n, kind: kind.into(), k, engines: summaries });
         Ok(())
     };
@@ -380,10 +396,12 @@ const HEAD: &str = "\
 
 Written by `make bench-topk`; do not edit. What follows from it: `docs/decisions/0011-topk-engine.md`.
 
-Every number of cycles is measured in the Verilated RTL, whose answers are compared with golden. Cycles are those from a
-row's first beat to the next row's, both offered as early as possible, as mean / 99th percentile / largest over the rows of
-a case. Scores are probabilities (13 bits). `adversary` is each engine's own: for quick-select rows made for the state of its
-pivot generator, in which every pivot is the smallest or the largest candidate.
+Every number of cycles is measured in the Verilated RTL, whose answers are compared with golden. Cycles are those from
+answer to answer of rows that are offered as early as they can be, as mean / 99th percentile / largest over the rows of a case;
+beside them the mean time from a row's first beat to its answer. Scores are probabilities (13 bits). `adversary` is each engine's own: for quick-select rows made for the state of its
+pivot generator, in which every pivot is the smallest or the largest candidate; for radix-select, whose time does not depend
+on the scores, rows of the largest score. Radix-select takes a row while it works on the one before, so that the time until
+its answer is longer than the time from row to row.
 ";
 
 fn report(cases: &[Case]) -> Result<String> {

@@ -7,7 +7,7 @@
 
 #[path = "common/block.rs"]
 mod block;
-#[path = "common/rows.rs"]
+#[path = "common/selection.rs"]
 mod rows;
 
 use block::{broken, caught, configurations, design, run_all, same_in_icarus, verilog};

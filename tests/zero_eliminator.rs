@@ -105,12 +105,15 @@ fn expected(beats: &[In], lanes: usize) -> Vec<Out> {
     out
 }
 
-/// Cycles in which the packer must pause: rows whose last beat fills one and leaves more over.
+/// Cycles in which the packer must pause: rows whose last beat and what is left over before it (up to a full beat, which
+/// might be the last one) are more than one beat.
 fn pauses(beats: &[In], lanes: usize) -> u64 {
     let kept = |b: &In| b.keep.iter().filter(|&&k| k).count();
     let pause = |row: &[In]| {
         let (last, before) = row.split_last().expect("rows have beats");
-        before.iter().map(kept).sum::<usize>() % lanes + kept(last) > lanes
+        let before: usize = before.iter().map(kept).sum();
+        let left_over = before - before.saturating_sub(1) / lanes * lanes;
+        left_over + kept(last) > lanes
     };
     beats.split_inclusive(|b| b.last).filter(|row| pause(row)).count() as u64
 }
@@ -151,12 +154,14 @@ fn cover(beats: &[In], lanes: usize, coverage: &mut Coverage) {
         coverage.add("all kept", u64::from(total == row.len() * lanes));
         coverage.add("ends full", u64::from(total > 0 && total % lanes == 0));
         coverage.add("one beat", u64::from(row.len() == 1));
+        let before = total - kept(&row[row.len() - 1]);
+        coverage.add("full beat was the last", u64::from(total == before && total > 0 && total % lanes == 0));
         coverage.add("kept none in the last beat", u64::from(total > 0 && kept(&row[row.len() - 1]) == 0));
     }
     coverage.add("pause", pauses(beats, lanes));
 }
 
-const RARE: [&str; 9] = [
+const RARE: [&str; 10] = [
     "bubble",
     "back-pressure",
     "stall",
@@ -166,6 +171,7 @@ const RARE: [&str; 9] = [
     "one beat",
     "kept none in the last beat",
     "pause",
+    "full beat was the last",
 ];
 
 #[test]
@@ -244,9 +250,9 @@ fn faults_are_caught() {
     check(
         "packer",
         "assign in_ready = (credits_available & (~flushing));",
-        "assign in_ready = (credits_available & (~flushing) & (left != 2'd3));",
+        "assign in_ready = (credits_available & (~flushing) & (left != 3'd3));",
         "differs",
     );
     // Lanes left over are not kept.
-    check("packer", "assign fresh_0 = (held_left_0 <= 2'd0);", "assign fresh_0 = 1'd1;", "out_data differs");
+    check("packer", "assign fresh_0 = (held_left_0 <= 3'd0);", "assign fresh_0 = 1'd1;", "out_data differs");
 }

@@ -6,6 +6,7 @@
 //! | [`config`] | sizes of the chip (`tiny`, `eighth`, `paper`, TOML files) and the relations between them |
 //! | [`mod@format`] | width, fraction, rounding, saturation and reason of every number on a wire |
 //! | [`rom`] | contents of the exponential and reciprocal tables |
+//! | [`radix`] | digits of `radix_select` |
 //! | [`lfsr`] | the pivot generator of `quick_select` |
 //! | [`blocks`] | the blocks, their paper sections and how far each one is |
 //! | [`plan`] | pruning plans (`PLAN.toml`) and the schedules that they stand for |
@@ -16,6 +17,7 @@ pub mod config;
 pub mod format;
 pub mod lfsr;
 pub mod plan;
+pub mod radix;
 pub mod rom;
 pub mod toml_file;
 

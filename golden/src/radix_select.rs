@@ -1,18 +1,16 @@
 //! Histogram selection with deterministic time. Siblings: `hw`, `sim`, `tests/radix_select.rs`.
 //! Why: the paper's quick-select needs a random number of passes over long rows and no useful bound holds; a histogram of
-//! digits needs exactly `width / DIGIT_BITS` passes, and the first one runs while the scores arrive.
+//! digits needs one pass per digit ([`digits`]), and the first one runs while the scores arrive.
 //! Differs from the paper: the whole engine.
 
 use crate::top_k::Threshold;
-
-/// Bits per pass: 16 bins.
-pub const DIGIT_BITS: u32 = 4;
+use spatten_arch::radix::digits;
 
 /// What one pass saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
-    /// `[16]` candidates per digit.
-    pub bins: [u32; 1 << DIGIT_BITS],
+    /// Candidates per digit.
+    pub bins: Vec<u32>,
     /// The digit of the k-th largest.
     pub digit: usize,
 }
@@ -29,15 +27,15 @@ pub fn fixed(scores: &[u64], k: usize, width: u32, mut observe: impl FnMut(&Pass
     if k == 0 {
         return None;
     }
-    let passes = width.div_ceil(DIGIT_BITS);
     let mut prefix = 0u64;
     let mut target = k;
     let mut candidates: Vec<u64> = vec![];
-    for pass in (0..passes).rev() {
-        let shift = pass * DIGIT_BITS;
-        let from: &[u64] = if pass + 1 == passes { scores } else { &candidates };
-        let digit_of = |score: u64| (score >> shift) as usize & ((1 << DIGIT_BITS) - 1);
-        let mut bins = [0u32; 1 << DIGIT_BITS];
+    let mut shift = width;
+    for (pass, bits) in digits(width).into_iter().enumerate() {
+        shift -= bits;
+        let from: &[u64] = if pass == 0 { scores } else { &candidates };
+        let digit_of = |score: u64| (score >> shift) as usize & ((1 << bits) - 1);
+        let mut bins = vec![0u32; 1 << bits];
         for &score in from {
             debug_assert!(score >> width == 0, "score {score:#x} in {width} bits");
             bins[digit_of(score)] += 1;
@@ -48,8 +46,8 @@ pub fn fixed(scores: &[u64], k: usize, width: u32, mut observe: impl FnMut(&Pass
             digit -= 1;
         }
         prefix |= (digit as u64) << shift;
-        observe(&Pass { bins, digit });
         candidates = from.iter().copied().filter(|&s| digit_of(s) == digit).collect();
+        observe(&Pass { bins, digit });
     }
     Some(Threshold { score: prefix, equal: target })
 }
@@ -71,7 +69,7 @@ mod tests {
         for scores in [vec![5u64; 64], (0..64).collect(), vec![0, 4095]] {
             for k in 1..=scores.len() {
                 let mut passes = 0;
-                fixed(&scores, k, 12, |_| passes += 1);
+                fixed(&scores, k, 13, |_| passes += 1);
                 assert_eq!(passes, 3);
             }
         }

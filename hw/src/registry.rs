@@ -8,9 +8,11 @@ use crate::importance_accumulator::ImportanceAccumulator;
 use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
+use crate::radix_select::RadixSelect;
 use crate::ram::{Ram, ReadPort};
 use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
+use crate::top_k::TopK;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
@@ -28,6 +30,8 @@ const BLOCKS: &[(&str, Build)] = &[
     ("zero_eliminator", |c| {
         emit(ZeroEliminator::new(c.topk_lanes, probability_bits(c) + bits_for(c.keys_on_chip - 1)))
     }),
+    ("top_k", |c| emit(TopK::new(probability_bits(c), c.topk_lanes, c.keys_on_chip))),
+    ("radix_select", |c| emit(RadixSelect::new(probability_bits(c), c.topk_lanes, c.keys_on_chip))),
     ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
     // One channel's worth of the key buffer.
     ("ram", |c| emit(Ram::new(8 * c.channel_bytes, c.key_buffer_bytes / c.channel_bytes, ReadPort::Registered))),

@@ -127,10 +127,11 @@ impl Logic for CompactOnly {
 /// Only the last beat of a row is partial; of a row in which nothing is kept, it is empty.
 ///
 /// # Shapes   beats of `data [P]`, `keep [P]`, `last` -> beats of `data [P]`, `count`, `last`; lanes from `count` on are 0
-/// # Timing   one beat per cycle, but that the beat after a row's last one waits for one cycle where that one fills a beat
-/// and leaves more over. What fills or ends a beat in cycle `t` is offered from `t + ZeroEliminator::latency(P)`; the beat
-/// of what is left over, one cycle later. Under back-pressure the packer takes nothing while all of its places
-/// ([`Packer::places`]) are taken, and as many beats wait before it as the first queue has places ([`CompactOnly::places`])
+/// # Timing   one beat per cycle, and one cycle more after a row's last beat where that and what is left over (up to a full
+/// beat: it might be the last one) are more than one beat. What ends a beat in cycle `t` is offered from
+/// `t + ZeroEliminator::latency(P)`; what is left over at the end of a row, one cycle later. Under back-pressure the packer
+/// takes nothing while all of its places ([`Packer::places`]) are taken, and as many beats wait before it as the first queue
+/// has places ([`CompactOnly::places`])
 #[derive(LogicBlock)]
 pub struct ZeroEliminator {
     name: ModuleName,

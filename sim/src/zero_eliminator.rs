@@ -59,9 +59,10 @@ impl<T> Packer<T> {
         let mut out = None;
         if let Some(beat) = push {
             self.left.extend(beat.kept);
-            let fills = self.left.len() >= self.lanes;
-            self.flushing = beat.last && self.left.len() > self.lanes;
-            if fills || beat.last {
+            // A full beat waits for the next kept lane: it might be the row's last one.
+            let more = self.left.len() > self.lanes;
+            self.flushing = beat.last && more;
+            if more || beat.last {
                 let rest = self.left.split_off(self.lanes.min(self.left.len()));
                 let lanes = std::mem::replace(&mut self.left, rest);
                 out = Some(Packed { lanes, last: beat.last && !self.flushing });

@@ -62,14 +62,15 @@ impl Logic for RotateStage {
     }
 }
 
-/// Merges beats of 0 to P lanes into full beats; only the last of a row is partial, or empty.
+/// Merges beats of 0 to P lanes into full beats; only the last of a row is partial, or empty where the row is. A full beat
+/// therefore waits for what comes next.
 ///
 /// A beat is rotated up by the lanes that are left over from those before it. Then its lanes from there on belong to the
 /// beat that is being filled, and those below to the next one.
 ///
-/// # Timing   one beat per cycle, but one cycle more after a row's last beat where that fills a beat and leaves more over.
-/// A beat that is filled or ended in cycle `t` is offered from `t + Packer::latency(P)`, what is left over from `t + 1 +
-/// Packer::latency(P)`. Nothing is taken while all [`Packer::places`] are taken
+/// # Timing   one beat per cycle, but one cycle more after a row's last beat where that and what is left over are more than
+/// one beat. A beat that is ended, or known not to be the last, in cycle `t` is offered from `t + Packer::latency(P)`, what
+/// is left over of the last one from `t + 1 + Packer::latency(P)`. Nothing is taken while all [`Packer::places`] are taken
 #[derive(LogicBlock)]
 pub struct Packer {
     name: ModuleName,
@@ -133,7 +134,7 @@ impl Packer {
     /// Where `lanes` is not a power of two.
     #[track_caller]
     pub fn new(lanes: usize, bits: usize) -> Self {
-        let (count, left, stages, places) = (bits_for(lanes), bits_for(lanes - 1), stages(lanes), Self::places(lanes));
+        let (count, stages, places) = (bits_for(lanes), stages(lanes), Self::places(lanes));
         Self {
             name: ModuleName::new(format!("packer_{lanes}x{bits}")),
             clock: Default::default(),
@@ -154,7 +155,7 @@ impl Packer {
             credits: Credits::new(places),
             queue: LaneFifo::new(lanes, bits, count + 1, places),
             rotate: (0..stages).map(|s| RotateStage::new(lanes, bits, s)).collect(),
-            left: Reg::unsigned(left),
+            left: Reg::unsigned(count),
             flushing: Default::default(),
             take: Default::default(),
             total: Wire::unsigned(count + 1),
@@ -162,7 +163,7 @@ impl Packer {
             ends: Default::default(),
             count: Wire::unsigned(count),
             merges: Default::default(),
-            held_left: vec_of(stages, || Reg::unsigned(left)),
+            held_left: vec_of(stages, || Reg::unsigned(count)),
             held_count: vec_of(stages, || Reg::unsigned(count)),
             held_emits: vec_of(stages, Default::default),
             held_ends: vec_of(stages, Default::default),
@@ -201,7 +202,8 @@ impl Logic for Packer {
         self.count.next = self.total.val();
         if self.take.val() {
             self.left.d.next = self.total.val();
-            if self.total.val() >= self.lanes.val() {
+            // A full beat waits for the next kept lane: it might be the row's last one.
+            if self.total.val() > self.lanes.val() {
                 self.emits.next = true;
                 self.count.next = self.lanes.val().into();
                 self.left.d.next = self.total.val() - self.lanes.val();
@@ -264,11 +266,7 @@ impl Logic for Packer {
         }
 
         for i in 0..self.lanes.val() {
-            if i + 1 == self.lanes.val() {
-                self.fresh[i].next = true;
-            } else {
-                self.fresh[i].next = self.held_left[self.stages.val() - 1].q.val() <= i;
-            }
+            self.fresh[i].next = self.held_left[self.stages.val() - 1].q.val() <= i;
             self.hold[i].clock.next = self.clock.val();
             self.hold[i].d.next = self.hold[i].q.val();
             self.merged[i].next = self.hold[i].q.val();
