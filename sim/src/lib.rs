@@ -12,5 +12,7 @@ pub mod cosim;
 pub mod cycle;
 pub mod fifo;
 pub mod prefix_sum;
+pub mod radix_select;
 pub mod ram;
+pub mod top_k;
 pub mod zero_eliminator;
