@@ -245,7 +245,8 @@ fn faults_are_caught() {
     // A wrong bit: a lane that does not move.
     check("shift_level_4x3_1", "if (gaps[0]) begin", "if (1'b0) begin", "out_data differs");
     // A lost beat: what is left over is forgotten at the end of a row.
-    check("packer", "flushing_next = 1'd1;", "flushing_next = 1'd0;", "out_valid differs");
+    check("packer", "flushing_next = 1'd1;", "flushing_next = 1'd0;", "differs");
+    check("packer", ".push(held_emits_0)", ".push(held_emits_0 & ~held_ends_0)", "timing: late, or a beat lost");
     // A late beat.
     check(
         "packer",

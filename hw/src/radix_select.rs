@@ -43,6 +43,7 @@ use spatten_arch::radix::digits;
 #[derive(LogicBlock)]
 pub struct RadixSelect {
     name: ModuleName,
+    unused: Vec<Waiver>,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous: forgets all rows.
@@ -101,6 +102,9 @@ impl RadixSelect {
         let total = bits_for(keys);
         Self {
             name: ModuleName::new(name),
+            unused: (digits.len()..2)
+                .map(|_| Waiver::new("UNUSEDSIGNAL", "Scores of one digit are not kept and read again."))
+                .collect(),
             clock: Default::default(),
             reset: Default::default(),
             in_valid: Default::default(),

@@ -31,6 +31,7 @@ const SETTLE: usize = 7;
 #[derive(LogicBlock)]
 pub struct LaterPasses {
     name: ModuleName,
+    unused: Vec<Waiver>,
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     /// Rows arrive.
@@ -104,6 +105,9 @@ impl LaterPasses {
         let delay = SETTLE;
         Self {
             name: ModuleName::new(format!("later_passes_{bits}x{lanes}x{keys}")),
+            unused: (later..2)
+                .map(|_| Waiver::new("UNUSEDSIGNAL", "With one later digit, none is older than the newest."))
+                .collect(),
             clock: Default::default(),
             reset: Default::default(),
             write_enable: Default::default(),
@@ -186,7 +190,7 @@ impl Logic for LaterPasses {
                 if self.address.q.val() == self.last.q.val() {
                     self.state.d.next = State::Settle;
                     self.waits.d.next = (self.settle.val() - 1).into();
-                    if self.pass.q.val() < self.later.val() - 1 {
+                    if self.pass.q.val() + 1 != self.later.val() {
                         self.waits.d.next = (self.gap.val() - 1).into();
                     }
                 }
@@ -195,7 +199,7 @@ impl Logic for LaterPasses {
                 self.waits.d.next = self.waits.q.val() - 1;
                 if self.waits.q.val() == 0 {
                     self.state.d.next = State::Done;
-                    if self.pass.q.val() < self.later.val() - 1 {
+                    if self.pass.q.val() + 1 != self.later.val() {
                         self.state.d.next = State::Read;
                         self.address.d.next = 0.into();
                         self.pass.d.next = self.pass.q.val() + 1;

@@ -24,23 +24,35 @@ const COMPARE: usize = 3;
 #[derive(LogicBlock)]
 pub struct Filter {
     name: ModuleName,
+    /// The clock.
     pub clock: Signal<In, Clock>,
+    /// Synchronous: forgets all rows.
     pub reset: Signal<In, Bit>,
     /// The engine takes a beat.
     pub row_taken: Signal<In, Bit>,
+    /// Its scores.
     pub row_scores: Vec<Wire<In>>,
+    /// How many.
     pub row_count: Wire<In>,
+    /// The row ends.
     pub row_last: Signal<In, Bit>,
-    /// The engine's answer.
+    /// The engine's answer is there.
     pub threshold_valid: Signal<In, Bit>,
+    /// It would be taken.
     pub threshold_ready: Signal<Out, Bit>,
+    /// The k-th largest score.
     pub threshold_score: Wire<In>,
+    /// Scores equal to it that pass.
     pub threshold_equal: Wire<In>,
+    /// A beat is there.
     pub out_valid: Signal<Out, Bit>,
+    /// It is taken.
     pub out_ready: Signal<In, Bit>,
     /// Score and index (above it).
     pub out_data: Vec<Wire<Out>>,
+    /// How many.
     pub out_count: Wire<Out>,
+    /// The row ends.
     pub out_last: Signal<Out, Bit>,
     lanes: Param,
     words: Param,

@@ -9,6 +9,7 @@ use crate::prefix_sum::{LEVELS_PER_STAGE, levels_of, stages};
 #[derive(LogicBlock)]
 struct RotateStage {
     name: ModuleName,
+    unused: Vec<Waiver>,
     clock: Signal<In, Clock>,
     data: Vec<Wire<In>>,
     by: Wire<In>,
@@ -25,6 +26,7 @@ impl RotateStage {
         let levels = levels_of(lanes, stage);
         Self {
             name: ModuleName::new(format!("rotate_stage_{lanes}x{bits}_{stage}")),
+            unused: (lanes..2).map(|_| Waiver::new("UNUSEDSIGNAL", "One lane has nowhere to go.")).collect(),
             clock: Default::default(),
             data: vec_of(lanes, || Wire::unsigned(bits)),
             by: Wire::unsigned(levels.max(1)),
