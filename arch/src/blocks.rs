@@ -50,7 +50,7 @@ pub const BLOCKS: [Block; 22] = {
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Planned, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Planned, false),
-        block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Golden, true),
+        block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Rtl, true),
         block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Planned, false),
         block("value_buffer", "double-buffered V SRAM", "IV-G, Table I", Planned, false),
         block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-E, Fig. 11", Golden, true),

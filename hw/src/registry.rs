@@ -1,5 +1,6 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::bitwidth_converter::BitwidthConverter;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::ram::{Ram, ReadPort};
@@ -9,6 +10,7 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     // One channel's worth of the key buffer.

@@ -8,6 +8,7 @@
 //!
 //! No block has a model yet: a report of `spatten run` has no cycle counts until this crate predicts the RTL's.
 
+pub mod bitwidth_converter;
 pub mod cosim;
 pub mod cycle;
 pub mod fifo;
