@@ -152,8 +152,8 @@ impl Logic for Plane {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, tail, position, available, fine_a, bits_a, window);
-        self.in_ready.next = !(self.available.q.val() > self.accept_up_to.val());
-        self.push.next = self.in_valid.val() & !(self.available.q.val() > self.accept_up_to.val());
+        self.in_ready.next = self.available.q.val() <= self.accept_up_to.val();
+        self.push.next = self.in_valid.val() & (self.available.q.val() <= self.accept_up_to.val());
         self.pushed.next = self.push.val().into();
         self.enough.next = self.available.q.val() >= self.need.val();
         // Positions and amounts are in granules; the end of a job goes on to the next word.
@@ -180,10 +180,8 @@ impl Logic for Plane {
         for q in 0..self.copies.val() {
             for c in 0..self.granules.val() {
                 self.address[q * self.granules.val() + c].next = self.word_at.val() + q;
-                if c < self.granules.val() - 1 {
-                    if self.fine.val() > c {
-                        self.address[q * self.granules.val() + c].next = self.word_at.val() + q + 1;
-                    }
+                if (c < self.granules.val() - 1) & (self.fine.val() > c) {
+                    self.address[q * self.granules.val() + c].next = self.word_at.val() + q + 1;
                 }
                 self.columns[q * self.granules.val() + c].clock.next = self.clock.val();
                 self.columns[q * self.granules.val() + c].write_enable.next = self.push.val();
@@ -325,8 +323,6 @@ pub struct BitwidthConverter {
     bits: Param,
     low_bits: Param,
     // Fields of a beat's description in its queue.
-    high_width: Param,
-    low_width: Param,
     low_need_at: Param,
     high_bits_at: Param,
     low_bits_at: Param,
@@ -447,8 +443,6 @@ impl BitwidthConverter {
             level: Param::new(elements.ilog2() as usize),
             bits: Param::new(bits),
             low_bits: Param::new(low_bits),
-            high_width: Param::new(width[0]),
-            low_width: Param::new(width[1]),
             low_need_at,
             high_bits_at,
             low_bits_at,
@@ -534,7 +528,7 @@ impl Logic for BitwidthConverter {
         self.queue.reset.next = self.reset.val();
 
         // A job is followed by the next one in the cycle after its last beat is described.
-        self.final_beat.next = !(self.left.q.val() > self.elements.val());
+        self.final_beat.next = self.left.q.val() <= self.elements.val();
         self.describe.next = self.left.q.val().any() & self.places.available.val();
         self.job_ready.next = !self.left.q.val().any() | (self.final_beat.val() & self.places.available.val());
         self.accept.next =
@@ -569,15 +563,12 @@ impl Logic for BitwidthConverter {
         for i in 0..5 {
             self.part[i].next = 0.into();
             self.part[i + 5].next = 0.into();
-            if i < self.high_width.val() {
-                if self.d_high_bits.q.val().get_bit(i) {
-                    self.part[i].next = self.d_count.q.val() << i;
-                }
+            // Bits above the width are 0.
+            if ((self.d_high_bits.q.val() >> i) & 1).any() {
+                self.part[i].next = self.d_count.q.val() << i;
             }
-            if i < self.low_width.val() {
-                if self.d_lower_bits.q.val().get_bit(i) {
-                    self.part[i + 5].next = self.d_count.q.val() << i;
-                }
+            if ((self.d_lower_bits.q.val() >> i) & 1).any() {
+                self.part[i + 5].next = self.d_count.q.val() << i;
             }
         }
         for i in 0..4 {

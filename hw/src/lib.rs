@@ -18,6 +18,10 @@ pub mod registry;
 
 pub mod bitwidth_converter;
 pub mod credits;
+pub mod crossbar;
 pub mod fifo;
+pub mod halves;
+pub mod key_buffer;
 pub mod lane_fifo;
 pub mod ram;
+pub mod value_buffer;

@@ -1,16 +1,22 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
 use crate::bitwidth_converter::BitwidthConverter;
+use crate::crossbar::Crossbar;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
+use crate::key_buffer::KeyBuffer;
 use crate::ram::{Ram, ReadPort};
+use crate::value_buffer::ValueBuffer;
 use spatten_arch::ArchConfig;
 
 type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
+    ("key_buffer", |c| emit(KeyBuffer::of(c))),
+    ("value_buffer", |c| emit(ValueBuffer::of(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     // One channel's worth of the key buffer.

@@ -120,7 +120,7 @@ impl Plane {
     fn take(&mut self, need: u32, end: bool) {
         self.used += need;
         self.available -= need;
-        if end && self.used % self.granules > 0 {
+        if end && !self.used.is_multiple_of(self.granules) {
             self.available -= self.available % self.granules;
             self.used = self.used.next_multiple_of(self.granules);
         }

@@ -10,6 +10,10 @@
 
 pub mod bitwidth_converter;
 pub mod cosim;
+pub mod crossbar;
 pub mod cycle;
 pub mod fifo;
+pub mod halves;
+pub mod key_buffer;
 pub mod ram;
+pub mod value_buffer;
