@@ -10,7 +10,7 @@ use spatten_hw::emit::emit;
 use spatten_hw::zero_eliminator::ZeroEliminator as Rtl;
 use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
-use spatten_sim::zero_eliminator::{Gapped, Packed, ZeroEliminator};
+use spatten_sim::zero_eliminator::{Gapped, ZeroEliminator};
 use spatten_testkit::{Checks, Rng};
 
 /// A beat of lanes with gaps.

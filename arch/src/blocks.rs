@@ -44,15 +44,15 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 
 /// All blocks, along the data's way through the chip.
 pub const BLOCKS: [Block; 22] = {
-    use Status::{Golden, Planned, Rtl};
+    use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Planned, false),
-        block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Planned, false),
-        block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Golden, true),
-        block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Planned, false),
-        block("value_buffer", "double-buffered V SRAM", "IV-G, Table I", Planned, false),
+        block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),
+        block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Rtl, true),
+        block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Rtl, false),
+        block("value_buffer", "double-buffered V SRAM", "IV-G, Table I", Rtl, false),
         block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-E, Fig. 11", Rtl, true),
         block("softmax", "row maximum, exponential, sum, reciprocal", "IV-F, Fig. 12", Rtl, true),
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-F", Rtl, true),
@@ -62,12 +62,12 @@ pub const BLOCKS: [Block; 22] = {
             "radix_select",
             "histogram selection, deterministic time",
             "replaces quick_select; not in the paper",
-            Golden,
+            Rtl,
             true,
         ),
         block("zero_eliminator", "closes the gaps in a stream, order kept", "IV-C, Fig. 10", Rtl, true),
         block("prefix_sum", "counts of valid lanes for zero_eliminator", "IV-C, Fig. 10", Rtl, true),
-        block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Golden, true),
+        block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Rtl, true),
         block("multiply_value", "probabilities times values", "IV-G", Rtl, true),
         block("write_back", "outputs, survivors and completions to memory", "IV-A", Planned, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),

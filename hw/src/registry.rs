@@ -1,10 +1,13 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::bitwidth_converter::BitwidthConverter;
+use crate::crossbar::Crossbar;
 use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
+use crate::key_buffer::KeyBuffer;
 use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
@@ -13,6 +16,7 @@ use crate::ram::{Ram, ReadPort};
 use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
 use crate::top_k::TopK;
+use crate::value_buffer::ValueBuffer;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
@@ -23,6 +27,10 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("crossbar", |c| emit(Crossbar::of(c))),
+    ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
+    ("key_buffer", |c| emit(KeyBuffer::of(c))),
+    ("value_buffer", |c| emit(ValueBuffer::of(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),

@@ -6,13 +6,18 @@
 //! | [`cycle`] | what a cycle model is: registered handshakes, FIFO, pipeline with credits |
 //! | [`cosim`] | emitted Verilog, Verilated at run time, against cycle model and golden beats in every cycle |
 //!
-//! No block has a model yet: a report of `spatten run` has no cycle counts until this crate predicts the RTL's.
+//! Every other module is one block's model, equal to its RTL in every cycle. They are not composed into a chip yet, so a report
+//! of `spatten run` has no cycle counts.
 
+pub mod bitwidth_converter;
 pub mod cosim;
+pub mod crossbar;
 pub mod cycle;
 pub mod dot_product;
 pub mod fifo;
+pub mod halves;
 pub mod importance_accumulator;
+pub mod key_buffer;
 pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;
@@ -21,4 +26,5 @@ pub mod ram;
 pub mod requant_decision;
 pub mod softmax;
 pub mod top_k;
+pub mod value_buffer;
 pub mod zero_eliminator;

@@ -153,7 +153,19 @@ impl Expression {
                 return Self::Constant(value);
             }
         }
-        Self::Binary(Box::new(left), operator, Box::new(right))
+        // `if (i < N) & ...` is decided where its constant half decides it.
+        match (operator, left.known(), right.known()) {
+            (And, Some(false), _) | (Or, Some(true), _) if left.is_bit() && right.truth() => left,
+            (And, _, Some(false)) | (Or, _, Some(true)) if right.is_bit() && left.truth() => right,
+            (And, Some(true), _) | (Or, Some(false), _) if left.is_bit() && right.truth() => right,
+            (And, _, Some(true)) | (Or, _, Some(false)) if right.is_bit() && left.truth() => left,
+            _ => Self::Binary(Box::new(left), operator, Box::new(right)),
+        }
+    }
+
+    /// Is it 0 or 1?
+    fn is_bit(&self) -> bool {
+        matches!(self, Self::Constant(c) if c.bits() <= 1 && c.sign() != Sign::Minus)
     }
 
     /// The truth value of a constant.

@@ -326,11 +326,19 @@ impl<'a> Printer<'a> {
         for (name, bits, _) in &self.registers {
             let _ = writeln!(text, "    reg  {}{name};", range(*bits, false));
         }
+        let helpers = !self.child_outputs.is_empty() || !hoisted.wires.is_empty();
+        if helpers {
+            text.push_str("    // A parent need not use all that a child offers, nor all bits of a whole number.\n");
+            text.push_str("    /* verilator lint_off UNUSEDSIGNAL */\n");
+        }
         for (name, bits, array) in &self.child_outputs {
             let _ = writeln!(text, "    wire {}{name};", range(*bits, *array));
         }
         for (name, bits, value) in &hoisted.wires {
             let _ = writeln!(text, "    wire {}{name} = {value};", range(*bits, false));
+        }
+        if helpers {
+            text.push_str("    /* verilator lint_on UNUSEDSIGNAL */\n");
         }
         text.push('\n');
         text.push_str(&logic);

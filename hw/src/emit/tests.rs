@@ -128,6 +128,27 @@ fn an_index_may_be_longer_than_a_line() {
 }
 
 #[test]
+fn conditions_are_decided_by_their_constant_half() {
+    block!(Halves, [n: Param = Param::new(3)], {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.y.next = self.a.val();
+            for i in 0..4 {
+                if (i > self.n.val()) & (self.a.val() > i) {
+                    self.y.next = 1.into();
+                }
+                if (i < self.n.val()) & self.flag.val() & (self.s.val() == i) {
+                    self.y.next = 2.into();
+                }
+            }
+        }
+    });
+    let text = text(Halves::new());
+    assert_eq!(text.matches("if (").count(), 3, "{text}");
+    assert!(text.contains("if ((flag & (s == 6'd2))) begin"), "{text}");
+}
+
+#[test]
 fn statements_that_read_what_they_drive_are_separated() {
     block!(Shared, [w: Signal<Local, Bit> = Default::default()], {
         #[hdl_gen]

@@ -63,6 +63,16 @@ impl Field {
         self
     }
 
+    /// Its name, without that of the stream.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its value.
+    pub fn value_bits(&self) -> &Bits {
+        &self.bits
+    }
+
     pub(super) fn lane_count(&self) -> usize {
         self.bits.width().checked_div(self.lane_width).unwrap_or(0) as usize
     }

@@ -1,0 +1,239 @@
+//! Double-buffered K SRAM, in time. Siblings: `hw`, `tests/key_buffer.rs`.
+
+use crate::cosim::{Beat, Field};
+use crate::cycle::{CreditPipe, CycleModel};
+use crate::halves::Halves;
+use spatten_arch::ArchConfig;
+use spatten_arch::config::HEAD_DIMS;
+use spatten_arch::format::{TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
+
+/// Sizes of a buffer of operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Bits of an operand.
+    pub bits: u32,
+    /// Operands of a word that is read.
+    pub word: usize,
+    /// Operands of a beat that is written.
+    pub beat: usize,
+    /// Operands in both halves.
+    pub operands: usize,
+    /// Keys (or values) of a head.
+    pub keys: usize,
+    /// Keys of a word at the smallest head dimension.
+    pub lanes: usize,
+}
+
+impl Size {
+    /// Of `bytes` of SRAM in a configuration.
+    pub fn of(config: &ArchConfig, bytes: usize) -> Self {
+        let (word, beat) = (config.multipliers, 32 * config.channels);
+        let operands = (1 << (8 * bytes / config.datapath_bits as usize).ilog2()).max(2 * word.max(beat));
+        let lanes = word / HEAD_DIMS[0];
+        Self { bits: config.datapath_bits, word, beat, operands, keys: config.keys_on_chip, lanes }
+    }
+
+    /// Operands that a head may have.
+    pub fn head(&self, dim: u32) -> usize {
+        if dim == 3 { self.operands } else { self.operands / 2 }
+    }
+}
+
+fn width(max: usize) -> u32 {
+    (usize::BITS - max.leading_zeros()).max(1)
+}
+
+/// A beat of `write`, `scale` or `read`.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Operands of `bits`.
+    Write {
+        /// Two's complement in the low bits.
+        lanes: Box<[u16]>,
+        /// Width of an operand.
+        bits: u32,
+        /// The head's last beat.
+        last: bool,
+    },
+    /// Scales of as many keys.
+    Scale {
+        /// The scales.
+        lanes: Box<[u32]>,
+        /// The head's last ones.
+        last: bool,
+    },
+    /// A request.
+    Read {
+        /// Word of the head.
+        address: u32,
+        /// Width of an address.
+        address_bits: u32,
+        /// Passed along.
+        count: u32,
+        /// Width of a count.
+        count_bits: u32,
+        /// Passed along.
+        last: bool,
+        /// The head's last request.
+        release: bool,
+    },
+}
+
+impl Input {
+    /// A request to a buffer of this size.
+    pub fn read(size: &Size, address: usize, count: usize, last: bool, release: bool) -> Self {
+        let (address_bits, count_bits) = (width(size.operands / size.word - 1), width(size.lanes));
+        Self::Read { address: address as u32, address_bits, count: count as u32, count_bits, last, release }
+    }
+}
+
+fn operands(name: &'static str, lanes: &[u16], bits: u32) -> Field {
+    Field::lanes(name, &lanes.iter().map(|&lane| lane.into()).collect::<Vec<u64>>(), bits)
+}
+
+fn scales(name: &'static str, lanes: &[u32]) -> Field {
+    Field::lanes(name, &lanes.iter().map(|&lane| lane.into()).collect::<Vec<u64>>(), TOKEN_SCALE_BITS)
+}
+
+impl Beat for Input {
+    fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::Write { lanes, bits, last } => vec![operands("data", lanes, *bits), Field::flag("last", *last)],
+            Self::Scale { lanes, last } => vec![scales("data", lanes), Field::flag("last", *last)],
+            Self::Read { address, address_bits, count, count_bits, last, release } => vec![
+                Field::value("address", (*address).into(), *address_bits),
+                Field::value("count", (*count).into(), *count_bits),
+                Field::flag("last", *last),
+                Field::flag("release", *release),
+            ],
+        }
+    }
+}
+
+/// A word of the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Two's complement in the low bits.
+    pub lanes: Box<[u16]>,
+    /// Width of an operand.
+    pub bits: u32,
+    /// Scales of its keys.
+    pub scales: Box<[u32]>,
+    /// From the request.
+    pub count: u32,
+    /// From the request.
+    pub last: bool,
+}
+
+impl Beat for Word {
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            operands("data", &self.lanes, self.bits),
+            scales("scale", &self.scales),
+            Field::value("count", self.count.into(), width(self.scales.len())),
+            Field::flag("last", self.last),
+        ]
+    }
+}
+
+/// Inputs 0 `write`, 1 `scale`, 2 `read`; output 0 `out`.
+///
+/// # Timing   latency 3, 4 places; a half is read from the cycle after its last write and written from the cycle after its
+/// release
+#[derive(Debug, Clone)]
+pub struct KeyBuffer {
+    size: Size,
+    dim: u32,
+    scaled: bool,
+    halves: Halves,
+    write_at: usize,
+    scale_at: usize,
+    operands: Vec<u16>,
+    scales: Vec<u32>,
+    out: CreditPipe<Word>,
+}
+
+impl KeyBuffer {
+    /// An empty buffer; `dim` is log2(D) - 4.
+    pub fn new(size: Size, dim: u32, scaled: bool) -> Self {
+        Self {
+            size,
+            dim,
+            scaled,
+            halves: Halves::new(dim == 3, scaled),
+            write_at: 0,
+            scale_at: 0,
+            operands: vec![0; size.operands],
+            scales: vec![0; 2 * size.keys.max(size.lanes)],
+            out: CreditPipe::new(3, 4),
+        }
+    }
+
+    /// Bit i: half i may be read.
+    pub fn full(&self) -> u64 {
+        self.halves.full()
+    }
+
+    fn base(&self, half: usize) -> usize {
+        if self.dim == 3 { 0 } else { half * self.size.operands / 2 }
+    }
+
+    fn word(&self, half: usize, address: usize, count: u32, last: bool) -> Word {
+        let Size { bits, word, lanes, .. } = self.size;
+        let from = self.base(half) + address * word;
+        let mut scales = vec![1 << TOKEN_SCALE_FRACTION; lanes].into_boxed_slice();
+        if self.scaled {
+            // The row of scales that holds the word's keys, from the first of them on.
+            let (row, part) = (address >> self.dim, address & ((1 << self.dim) - 1));
+            let key = half * self.scales.len() / 2 + row * lanes;
+            let skip = (part * lanes) >> self.dim;
+            scales.fill(0);
+            scales[..lanes - skip].copy_from_slice(&self.scales[key + skip..key + lanes]);
+        }
+        Word { lanes: self.operands[from..from + word].into(), bits, scales, count, last }
+    }
+}
+
+impl CycleModel for KeyBuffer {
+    type Input = Input;
+    type Output = Word;
+
+    fn ready(&self, port: usize) -> bool {
+        match port {
+            0 => self.halves.data_open(),
+            1 => self.halves.scale_open(),
+            _ => self.halves.read_half().is_some() && self.out.ready(),
+        }
+    }
+
+    fn output(&self, _port: usize) -> Option<&Word> {
+        self.out.front()
+    }
+
+    fn clock(&mut self, accepted: &mut [Option<Input>], taken: &[bool]) {
+        let (mut data_ends, mut scale_ends, mut released) = (false, false, false);
+        let mut word = None;
+        if let (Some(Input::Read { address, count, last, release, .. }), Some(half)) =
+            (accepted[2].take(), self.halves.read_half())
+        {
+            word = Some(self.word(half, address as usize, count, last));
+            released = release;
+        }
+        self.out.clock(word, taken[0]);
+        if let Some(Input::Write { lanes, last, .. }) = accepted[0].take() {
+            let head = self.size.head(self.dim);
+            let at = self.base(self.halves.write_half()) + self.write_at % head;
+            self.operands[at..at + lanes.len()].copy_from_slice(&lanes);
+            self.write_at = if last { 0 } else { self.write_at + lanes.len() };
+            data_ends = last;
+        }
+        if let Some(Input::Scale { lanes, last }) = accepted[1].take() {
+            let half = self.scales.len() / 2;
+            let at = half * self.halves.write_half() + self.scale_at % half;
+            self.scales[at..at + lanes.len()].copy_from_slice(&lanes);
+            self.scale_at = if last { 0 } else { self.scale_at + lanes.len() };
+            scale_ends = last;
+        }
+        self.halves.clock(data_ends, scale_ends, released);
+    }
+}

@@ -1,0 +1,188 @@
+//! `key_buffer`: RTL against a plain array of heads, in every cycle.
+
+#[path = "common/block.rs"]
+#[allow(dead_code)]
+mod block;
+
+use block::{broken, caught, configurations, design, run_all, verilog};
+use spatten_arch::ArchConfig;
+use spatten_arch::format::TOKEN_SCALE_FRACTION;
+use spatten_hw::{emit::emit, key_buffer as rtl};
+use spatten_sim::cosim::{Bits, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::key_buffer::{Input, KeyBuffer, Size, Word};
+use spatten_testkit::{Checks, Rng};
+
+struct Stimulus {
+    size: Size,
+    dim: u32,
+    scaled: bool,
+    writes: Vec<Input>,
+    scales: Vec<Input>,
+    reads: Vec<Input>,
+    out: Vec<Word>,
+}
+
+impl Stimulus {
+    fn new(size: Size, dim: u32, scaled: bool) -> Self {
+        Self { size, dim, scaled, writes: vec![], scales: vec![], reads: vec![], out: vec![] }
+    }
+
+    /// A head of `keys` keys, of which words are requested.
+    fn head(&mut self, keys: usize, requests: &[usize], rng: &mut Rng) {
+        let Size { bits, word, beat, lanes, .. } = self.size;
+        let dimension = 16usize << self.dim;
+        // Beats are whole: what lies behind the last key is written too.
+        let length = (keys * dimension).next_multiple_of(beat).next_multiple_of(word);
+        let operands: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
+        let beats = length / beat;
+        for (i, chunk) in operands.chunks(beat).enumerate() {
+            self.writes.push(Input::Write { lanes: chunk.into(), bits, last: i + 1 == beats });
+        }
+        let mut key_scales: Vec<u32> = (0..keys).map(|_| rng.below((1 << TOKEN_SCALE_FRACTION) + 1) as u32).collect();
+        if self.scaled {
+            key_scales.resize(keys.next_multiple_of(lanes), 3);
+            let rows = key_scales.len() / lanes;
+            for (i, row) in key_scales.chunks(lanes).enumerate() {
+                self.scales.push(Input::Scale { lanes: row.into(), last: i + 1 == rows });
+            }
+        }
+        for (i, &address) in requests.iter().enumerate() {
+            let (count, last) = (rng.below(lanes as u64 + 1) as usize, rng.below(2) == 0);
+            self.reads.push(Input::read(&self.size, address, count, last, i + 1 == requests.len()));
+            let scale = |lane: usize| {
+                if !self.scaled {
+                    return 1 << TOKEN_SCALE_FRACTION;
+                }
+                // From the first key of the word to the end of its row of scales; nothing behind that.
+                let key = address * word / dimension + lane;
+                let same_row = key / lanes == address * word / dimension / lanes;
+                if same_row { key_scales.get(key).copied().unwrap_or(3) } else { 0 }
+            };
+            self.out.push(Word {
+                lanes: operands[address * word..(address + 1) * word].into(),
+                bits,
+                scales: (0..lanes).map(scale).collect(),
+                count: count as u32,
+                last,
+            });
+        }
+    }
+
+    fn random(size: Size, dim: u32, scaled: bool, beats: usize, coverage: &mut Coverage) -> Self {
+        let mut stimulus = Self::new(size, dim, scaled);
+        let mut rng = Rng::new(seed(u64::from(dim) * 2 + u64::from(scaled)));
+        let most = (size.head(dim) >> (dim + 4)).min(size.keys);
+        let mut heads = 0;
+        while stimulus.out.len() < beats {
+            let keys = match (heads, rng.below(4)) {
+                (0, _) | (_, 0) => most,
+                (_, 1) => 1,
+                _ => 1 + rng.below(most as u64) as usize,
+            };
+            coverage.add("all keys", (keys == most).into());
+            coverage.add("one key", (keys == 1).into());
+            let words = (keys << (dim + 4)).div_ceil(size.word);
+            let count = 1 + rng.below(2 * beats as u64 / 8) as usize;
+            coverage.add("one request", (count == 1).into());
+            let requests: Vec<usize> = (0..count).map(|_| rng.below(words as u64) as usize).collect();
+            let ends = requests.iter().any(|&a| a == 0) && requests.iter().any(|&a| a + 1 == words);
+            coverage.add("first and last word", ends.into());
+            stimulus.head(keys, &requests, &mut rng);
+            heads += 1;
+        }
+        coverage.add("both halves in turn", (heads > 3).into());
+        stimulus
+    }
+
+    fn bench(&self, verilog: Verilog, config: &str) -> BlockBench<KeyBuffer> {
+        BlockBench::new(verilog, "key_buffer", config, seed(0xbf), KeyBuffer::new(self.size, self.dim, self.scaled))
+            .input("write", self.writes.clone())
+            .input("scale", self.scales.clone())
+            .input("read", self.reads.clone())
+            .output("out", self.out.clone())
+            .pin("dim", Bits::new(self.dim.into(), 2))
+            .pin("scaled", Bits::new(self.scaled.into(), 1))
+            .status(|model| vec![Field::value("full", model.full(), 2)])
+            .again("cargo test --test key_buffer")
+    }
+}
+
+fn size(config: &ArchConfig) -> Size {
+    Size::of(config, config.key_buffer_bytes)
+}
+
+#[test]
+fn every_request_is_answered_from_its_head_under_every_stall() {
+    let mut checks = Checks::new("key_buffer");
+    let mut coverage = Coverage::default();
+    for config in configurations() {
+        let verilog = verilog(&design("key_buffer", &config));
+        for (dim, scaled) in (0..4).flat_map(|dim| [(dim, false), (dim, true)]) {
+            let stimulus = Stimulus::random(size(&config), dim, scaled, 300, &mut coverage);
+            let name = format!("{} D={} scaled={scaled}", config.name, 16 << dim);
+            let reports = run_all(&stimulus.bench(verilog.clone(), &name), stimulus.out.len(), &mut coverage);
+            checks.that(reports.iter().map(|r| r.checked[0].1).sum::<u64>() >= 1_500, || name);
+        }
+    }
+    coverage.require(&["bubble", "back-pressure", "stall", "all keys", "one key", "one request"]);
+    coverage.require(&["first and last word", "both halves in turn"]);
+    checks.finish_any();
+}
+
+#[test]
+fn heads_stream_in_while_others_are_read() {
+    let config = ArchConfig::eighth();
+    let mut checks = Checks::new("key_buffer_cycles");
+    let verilog = verilog(&design("key_buffer", &config));
+    let size = size(&config);
+    // D = 64: as many beats as words, so that filling and reading take the same time.
+    for (dim, heads, overlap) in [(2, 6, true), (3, 3, false)] {
+        let mut stimulus = Stimulus::new(size, dim, false);
+        let keys = 256;
+        let words = (keys << (dim + 4)) / size.word;
+        for _ in 0..heads {
+            stimulus.head(keys, &(0..words).collect::<Vec<_>>(), &mut Rng::new(5));
+        }
+        let report = stimulus.bench(verilog.clone(), "eighth").run(Stalls::None).unwrap();
+        report.finish(heads * words);
+        let expected = if overlap { (heads + 1) * words } else { 2 * heads * words } + 3;
+        checks.eq(report.span(), expected as u64, || format!("dim {dim}"));
+    }
+    checks.finish(2);
+}
+
+#[test]
+fn beats_narrower_and_wider_than_words_work() {
+    let mut coverage = Coverage::default();
+    for (multipliers, channels) in [(128, 1), (16, 4)] {
+        let text = format!("base = \"tiny\"\nmultipliers = {multipliers}\nchannels = {channels}");
+        let config = ArchConfig::from_toml(&text, "own.toml").unwrap();
+        let design = emit(rtl::KeyBuffer::of(&config)).unwrap();
+        for dim in [0, 2, 3] {
+            let stimulus = Stimulus::random(size(&config), dim, true, 150, &mut coverage);
+            let bench = stimulus.bench(verilog(&design), &format!("{multipliers} x {channels}"));
+            for stalls in [Stalls::None, Stalls::Bursts] {
+                bench.run(stalls).unwrap().finish(stimulus.out.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn faults_are_caught() {
+    let config = ArchConfig::tiny();
+    let design = design("key_buffer", &config);
+    let stimulus = Stimulus::random(size(&config), 2, true, 200, &mut Coverage::default());
+    let check = |module: &str, from: &str, to: &str, what: &str| {
+        caught(&stimulus.bench(broken(&design, module, from, to), "tiny"), what);
+    };
+    check("key_buffer", "valid_b_next = valid_a;", "valid_b_next = valid_a & (tag_a != 2'd3);", "a beat lost");
+    check("halves", "assign fill = ((data_done | data_ends)", "assign fill = ((data_ends)", "differs");
+    check("halves", "writing_next = (writing + 1'd1);", "writing_next = writing;", "differs");
+    check(
+        "key_buffer",
+        "assign word_0_next = found_1;",
+        "assign word_0_next = {found_1[191:1], found_1[0] & found_1[7]};",
+        "out_data differs",
+    );
+}
