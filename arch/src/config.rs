@@ -36,6 +36,8 @@ pub struct ArchConfig {
     pub channels: usize,
     /// Bytes per cycle of one channel.
     pub channel_bytes: usize,
+    /// Words that a lane of the fetcher may have asked for: at full bandwidth, the memory latency in cycles that is hidden.
+    pub words_in_flight: usize,
     /// Clock in Hz, for turning cycles into seconds; nothing else depends on it.
     pub clock_hz: u64,
 }
@@ -55,6 +57,7 @@ struct ArchFile {
     topk_lanes: Option<usize>,
     channels: Option<usize>,
     channel_bytes: Option<usize>,
+    words_in_flight: Option<usize>,
     clock_hz: Option<u64>,
 }
 
@@ -100,6 +103,7 @@ impl ArchConfig {
             topk_lanes: 4,
             channels: 1,
             channel_bytes: 32,
+            words_in_flight: 16,
             clock_hz: 1_000_000_000,
         }
     }
@@ -115,6 +119,7 @@ impl ArchConfig {
             softmax_lanes: 2,
             topk_lanes: 8,
             channels: 2,
+            words_in_flight: 64,
             ..Self::tiny()
         }
     }
@@ -129,6 +134,7 @@ impl ArchConfig {
             softmax_lanes: 8,
             topk_lanes: 16,
             channels: 16,
+            words_in_flight: 128,
             ..Self::eighth()
         }
     }
@@ -181,6 +187,7 @@ impl ArchConfig {
             topk_lanes: f.topk_lanes.unwrap_or(b.topk_lanes),
             channels: f.channels.unwrap_or(b.channels),
             channel_bytes: f.channel_bytes.unwrap_or(b.channel_bytes),
+            words_in_flight: f.words_in_flight.unwrap_or(b.words_in_flight),
             clock_hz: f.clock_hz.unwrap_or(b.clock_hz),
         };
         // Buffers follow the keys and the width unless the file sizes them.
@@ -263,6 +270,11 @@ impl ArchConfig {
             format!("channel_bytes = {}", self.channel_bytes),
         )?;
         require(
+            self.words_in_flight.is_power_of_two() && (4..=1024).contains(&self.words_in_flight),
+            "words_in_flight is a power of two from 4 to 1024 (places of a memory)",
+            format!("words_in_flight = {}", self.words_in_flight),
+        )?;
+        require(
             (1_000_000..=10_000_000_000).contains(&self.clock_hz),
             "1 MHz <= clock_hz <= 10 GHz",
             format!("clock_hz = {}", self.clock_hz),
@@ -301,6 +313,7 @@ mod tests {
             ("keys_on_chip = 1000", "keys_on_chip = 1000"),
             ("channels = 3", "channels = 3"),
             ("channel_bytes = 256", "channel_bytes = 256"),
+            ("words_in_flight = 48", "words_in_flight = 48"),
             ("clock_hz = 1", "clock_hz = 1"),
             ("softmax_lanes = 64", "softmax_lanes = 64, multipliers = 512"),
             ("colour = 3", "unknown field `colour`"),
