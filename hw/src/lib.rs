@@ -26,6 +26,7 @@ pub mod halves;
 pub mod importance_accumulator;
 pub mod key_buffer;
 pub mod lane_fifo;
+pub mod matrix_fetcher;
 pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;

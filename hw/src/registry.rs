@@ -8,6 +8,7 @@ use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
 use crate::key_buffer::KeyBuffer;
+use crate::matrix_fetcher::MatrixFetcher;
 use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
@@ -27,6 +28,7 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),

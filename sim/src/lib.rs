@@ -18,6 +18,7 @@ pub mod fifo;
 pub mod halves;
 pub mod importance_accumulator;
 pub mod key_buffer;
+pub mod matrix_fetcher;
 pub mod multiply_value;
 pub mod prefix_sum;
 pub mod quick_select;
