@@ -48,7 +48,7 @@ pub const BLOCKS: [Block; 22] = {
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
-        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Planned, false),
+        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),
         block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Rtl, true),
         block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Rtl, false),
