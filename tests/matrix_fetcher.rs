@@ -14,6 +14,7 @@ mod block;
 #[allow(dead_code)]
 mod memory;
 #[path = "common/streams.rs"]
+#[allow(clippy::too_many_arguments)]
 mod streams;
 
 use block::{broken, configurations, design, verilog};

@@ -9,12 +9,14 @@
 //! | [`radix`] | digits of `radix_select` |
 //! | [`lfsr`] | the pivot generator of `quick_select` |
 //! | [`blocks`] | the blocks, their paper sections and how far each one is |
+//! | [`element`] | what the bits of a packed element are worth as an operand |
 //! | [`layout`] | where planes of packed elements lie in card memory |
 //! | [`plan`] | pruning plans (`PLAN.toml`) and the schedules that they stand for |
 //! | [`toml_file`] | reading TOML with errors that fit on one line |
 
 pub mod blocks;
 pub mod config;
+pub mod element;
 pub mod format;
 pub mod layout;
 pub mod lfsr;
