@@ -6,7 +6,7 @@ mod common;
 
 use spatten_hw::emit::emit;
 use spatten_hw::hdl::{Block, Clock, In, Num, Signal, simulate};
-use spatten_hw::leaf::{LaneRam, Multiplier, Ram, ReadPort, Rom};
+use spatten_hw::leaf::{Join, LaneRam, Multiplier, Ram, ReadPort, Rom};
 use spatten_sim::cosim::{Bits, Cache, Init, Model};
 use spatten_testkit::{Checks, Rng};
 
@@ -150,4 +150,27 @@ fn the_table_is_its_model() {
         checks.eq(rtl.get(word), expected, || format!("verilog {i}"));
     }
     checks.finish(128);
+}
+
+#[test]
+fn lanes_are_joined_as_the_model_says() {
+    let mut checks = Checks::new("leaf_join");
+    let mut rng = Rng::new(5);
+    let (lanes, bits) = (5, 11);
+    let (mut rust, mut rtl) = (Join::new(lanes, bits), rtl(Join::new(lanes, bits)));
+    rust.connect_all();
+    let [lane, word] = ["lane", "word"].map(|name| rtl.pin(name).unwrap());
+    for i in 0..CYCLES {
+        let values: Vec<u64> = (0..lanes).map(|_| rng.below(1 << bits)).collect();
+        for (wire, value) in rust.lane.iter_mut().zip(&values) {
+            wire.next = (*value as usize).into();
+        }
+        assert!(simulate(&mut rust, 100));
+        rtl.set_bits(lane, &Bits::from_lanes(&values, bits as u32));
+        rtl.eval().unwrap();
+        let model = rust.word.val().index() as u64;
+        checks.eq(rtl.get(word), model, || format!("word {i}"));
+        checks.eq(model >> (2 * bits) & ((1 << bits) - 1), values[2], || format!("lane 2 of word {i}"));
+    }
+    checks.finish(2 * CYCLES);
 }

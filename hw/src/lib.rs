@@ -21,6 +21,7 @@ pub mod credits;
 pub mod crossbar;
 pub mod delay;
 pub mod dot_product;
+pub mod fetch_path;
 pub mod fifo;
 pub mod halves;
 pub mod importance_accumulator;

@@ -4,6 +4,7 @@ use crate::bitwidth_converter::BitwidthConverter;
 use crate::crossbar::Crossbar;
 use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
+use crate::fetch_path::FetchPath;
 use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
@@ -28,6 +29,7 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("fetch_path", |c| emit(FetchPath::new(c))),
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),

@@ -19,12 +19,16 @@ pub trait Word: Clone {
 
     /// As many zeros.
     fn zeros() -> Self::Operands;
+
+    /// The first half of each of two.
+    fn low_halves(first: &Self::Operands, second: &Self::Operands) -> Self::Operands;
 }
 
 impl Word for () {
     type Operands = ();
     fn operands(_: &[()], _: usize, _: &Element, _: u32) {}
     fn zeros() {}
+    fn low_halves((): &(), (): &()) {}
 }
 
 impl Word for Bits {
@@ -53,6 +57,11 @@ impl Word for Bits {
     fn zeros() -> Box<[u16]> {
         [0; CHUNK_ELEMENTS].into()
     }
+
+    fn low_halves(first: &Box<[u16]>, second: &Box<[u16]>) -> Box<[u16]> {
+        let half = CHUNK_ELEMENTS / 2;
+        first[..half].iter().chain(&second[..half]).copied().collect()
+    }
 }
 
 /// A beat of operands.
@@ -69,7 +78,7 @@ pub struct Operands<O> {
 }
 
 /// Jobs whose elements are known before their chunks come.
-const ELEMENTS_KNOWN: usize = 16;
+pub const ELEMENTS_KNOWN: usize = 16;
 /// Cycles from taking a chunk to its operands, and places for those.
 const OUT: (usize, usize) = (6, 8);
 

@@ -14,6 +14,7 @@ pub mod cosim;
 pub mod crossbar;
 pub mod cycle;
 pub mod dot_product;
+pub mod fetch_path;
 pub mod fifo;
 pub mod halves;
 pub mod importance_accumulator;
