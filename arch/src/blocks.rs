@@ -69,7 +69,7 @@ pub const BLOCKS: [Block; 22] = {
         block("prefix_sum", "counts of valid lanes for zero_eliminator", "IV-C, Fig. 10", Rtl, true),
         block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Rtl, true),
         block("multiply_value", "probabilities times values", "IV-G", Rtl, true),
-        block("write_back", "outputs, survivors and completions to memory", "IV-A", Planned, false),
+        block("write_back", "outputs, survivors and completions to memory", "IV-A", Rtl, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),
         block("ram", "the one wrapper of every memory", "Table I", Rtl, false),
         block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),
