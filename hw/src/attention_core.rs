@@ -276,7 +276,7 @@ pub struct AttentionCore {
     score_lanes: Param,
     select_lanes: Param,
     row_operands: Param,
-    place_level: Param,
+    groups: Vec<Param>,
     index_bits: Param,
     head_bits: Param,
     factor_bits: Param,
@@ -314,7 +314,6 @@ pub struct AttentionCore {
     value_buffer: ValueBuffer,
     multiply_value: MultiplyValue,
     value_count: Wire<Local>,
-    all_places: Wire<Local>,
     output_name: Wire<Local>,
     output_factor: Wire<Local>,
     head_rows: Fifo,
@@ -455,7 +454,7 @@ impl AttentionCore {
             score_lanes: Param::new(scores),
             select_lanes: Param::new(select),
             row_operands: Param::new(HEAD_DIMS[3]),
-            place_level: Param::new(lanes.ilog2() as usize),
+            groups: groups.map(Param::new).into(),
             index_bits: Param::new(index),
             head_bits: Param::new(head),
             factor_bits: Param::new(mantissa + shift),
@@ -493,7 +492,6 @@ impl AttentionCore {
             value_buffer: ValueBuffer::of(config),
             multiply_value: MultiplyValue::new(config),
             value_count: Wire::unsigned(bits_for(lanes)),
-            all_places: Wire::unsigned(bits_for(lanes)),
             output_name: Wire::unsigned(index + head),
             output_factor: Wire::unsigned(mantissa + shift),
             head_rows: Fifo::new(MAGNITUDE_BITS + mantissa + shift + head, HEAD_ROWS),
@@ -725,10 +723,11 @@ impl Logic for AttentionCore {
         self.value_buffer.read_last.next = self.value_requests.read_last.val();
         self.value_buffer.read_release.next = self.value_requests.read_release.val();
         // Places without a row have weight 0.
-        self.all_places.next = self.lanes.val().into();
-        self.value_count.next = 1.into();
-        if self.dim.val() < self.place_level.val() {
-            self.value_count.next = self.all_places.val() >> self.dim.val();
+        self.value_count.next = 0.into();
+        for d in 0..4 {
+            if self.dim.val() == d {
+                self.value_count.next = self.groups[d].val().into();
+            }
         }
         self.multiply_value.head_dim.next = self.dim.val();
         self.multiply_value.in_valid.next = self.value_buffer.out_valid.val();

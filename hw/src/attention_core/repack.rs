@@ -14,6 +14,7 @@ use crate::hdl::*;
 #[derive(LogicBlock)]
 pub struct Repack {
     name: ModuleName,
+    unused: Vec<Waiver>,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous: forgets what is inside.
@@ -44,6 +45,10 @@ pub struct Repack {
     out_lanes: Param,
     wide: Param,
     groups: Vec<Param>,
+    group_a: Param,
+    group_b: Param,
+    group_c: Param,
+    group_d: Param,
     levels: Vec<Param>,
     final_positions: Vec<Param>,
     /// Lanes that a cut moves down by.
@@ -51,7 +56,9 @@ pub struct Repack {
     held: Vec<Reg>,
     position: Reg,
     final_position: Wire<Local>,
-    before: Wire<Local>,
+    preceding: Wire<Local>,
+    /// The input repeated, for each group size.
+    spread: Vec<Wire<Local>>,
     merged: Vec<Wire<Local>>,
     word_valid: Dff<Bit>,
     word: Vec<Reg>,
@@ -81,6 +88,12 @@ impl Repack {
         let [a, b, c, d] = groups;
         Self {
             name: ModuleName::new(format!("repack_{bits}_{in_lanes}to{out_lanes}_{a}_{b}_{c}_{d}")),
+            unused: groups
+                .iter()
+                .filter(|&&g| g > out_lanes)
+                .take(1)
+                .map(|_| Waiver::new("UNUSEDSIGNAL", "Beats that are cut are not repeated."))
+                .collect(),
             clock: Default::default(),
             reset: Default::default(),
             dim: Wire::unsigned(2),
@@ -98,13 +111,18 @@ impl Repack {
             out_lanes: Param::new(out_lanes),
             wide: Param::new(wide),
             groups: groups.map(Param::new).into(),
+            group_a: Param::new(a),
+            group_b: Param::new(b),
+            group_c: Param::new(c),
+            group_d: Param::new(d),
             levels: groups.map(|g| Param::new(g.ilog2() as usize)).into(),
             final_positions: positions.map(|p| Param::new(p - 1)).into(),
             rest: Param::new(wide - out_lanes),
             held: vec_of(out_lanes, || Reg::unsigned(bits)),
             position: Reg::unsigned(bits_for(most - 1)),
             final_position: Wire::unsigned(bits_for(most - 1)),
-            before: Wire::unsigned(bits_for(wide)),
+            preceding: Wire::unsigned(bits_for(wide)),
+            spread: vec_of(4 * out_lanes, || Wire::unsigned(bits)),
             merged: vec_of(wide, || Wire::unsigned(bits)),
             word_valid: Default::default(),
             word: vec_of(wide, || Reg::unsigned(bits)),
@@ -129,17 +147,23 @@ impl Logic for Repack {
         self.in_ready.next = self.free.val();
         self.accept.next = self.in_valid.val() & self.free.val();
         self.final_position.next = self.final_positions[0].val().into();
-        self.before.next = self.position.q.val() << self.levels[0].val();
+        self.preceding.next = self.position.q.val() << self.levels[0].val();
         for d in 1..4 {
             if self.dim.val() == d {
                 self.final_position.next = self.final_positions[d].val().into();
-                self.before.next = self.position.q.val() << self.levels[d].val();
+                self.preceding.next = self.position.q.val() << self.levels[d].val();
             }
         }
         self.completes.next =
             self.accept.val() & (self.in_last.val() | (self.position.q.val() == self.final_position.val()));
 
         // The beat that arrives, behind those that wait for it.
+        for i in 0..self.out_lanes.val() {
+            self.spread[i].next = self.in_data[i % self.group_a.val()].val();
+            self.spread[self.out_lanes.val() + i].next = self.in_data[i % self.group_b.val()].val();
+            self.spread[2 * self.out_lanes.val() + i].next = self.in_data[i % self.group_c.val()].val();
+            self.spread[3 * self.out_lanes.val() + i].next = self.in_data[i % self.group_d.val()].val();
+        }
         for i in 0..self.wide.val() {
             if i < self.out_lanes.val() {
                 self.merged[i].next = self.held[i].q.val();
@@ -155,7 +179,7 @@ impl Logic for Repack {
                     }
                 } else if i < self.out_lanes.val() {
                     if (self.dim.val() == d) & (self.position.q.val() == (i >> self.levels[d].val())) {
-                        self.merged[i].next = self.in_data[i % self.groups[d].val()].val();
+                        self.merged[i].next = self.spread[d * self.out_lanes.val() + i].val();
                     }
                 }
             }
@@ -190,7 +214,7 @@ impl Logic for Repack {
         if self.completes.val() {
             self.position.d.next = 0.into();
             self.word_valid.d.next = true;
-            self.word_count.d.next = self.before.val() + self.in_count.val();
+            self.word_count.d.next = self.preceding.val() + self.in_count.val();
             self.word_last.d.next = self.in_last.val();
         }
         if self.reset.val() {

@@ -44,30 +44,29 @@ pub struct RowIssue {
     pub read_last: Signal<Out, Bit>,
     /// The head's last request.
     pub read_release: Signal<Out, Bit>,
-    level: Param,
+    /// By head dimension: log2 of the keys of a word, and of the words of a key.
+    shared: Vec<Param>,
+    wide: Vec<Param>,
     active: Dff<Bit>,
     at: Reg,
-    end: Reg,
+    final_word: Reg,
     tail: Reg,
     whole: Reg,
     releases: Dff<Bit>,
     is_last: Signal<Local, Bit>,
     free: Signal<Local, Bit>,
     accept: Signal<Local, Bit>,
-    before: Wire<Local>,
-    one: Wire<Local>,
-    /// log2 of the keys of a word, where it is not negative.
-    shared: Wire<Local>,
-    full: Wire<Local>,
-    beyond: Wire<Local>,
+    preceding: Wire<Local>,
     /// Keys of a word, less one.
     mask: Wire<Local>,
+    words_before: Wire<Local>,
 }
 
 impl RowIssue {
     /// For up to `keys` keys, in words of `lanes` times 16 operands, of which `words` are there.
     pub fn new(keys: usize, lanes: usize, words: usize) -> Self {
         let count = bits_for(lanes);
+        let level = lanes.ilog2() as usize;
         Self {
             name: ModuleName::new(format!("row_issue_{keys}_{lanes}x{words}")),
             clock: Default::default(),
@@ -86,22 +85,20 @@ impl RowIssue {
             read_count: Wire::unsigned(count),
             read_last: Default::default(),
             read_release: Default::default(),
-            level: Param::new(lanes.ilog2() as usize),
+            shared: (0..4).map(|dim| Param::new(level.saturating_sub(dim))).collect(),
+            wide: (0..4usize).map(|dim| Param::new(dim.saturating_sub(level))).collect(),
             active: Default::default(),
             at: Reg::unsigned(bits_for(words - 1)),
-            end: Reg::unsigned(bits_for(words - 1)),
+            final_word: Reg::unsigned(bits_for(words - 1)),
             tail: Reg::unsigned(count),
             whole: Reg::unsigned(count),
             releases: Default::default(),
             is_last: Default::default(),
             free: Default::default(),
             accept: Default::default(),
-            before: Wire::unsigned(bits_for(keys)),
-            one: Wire::unsigned(count),
-            shared: Wire::unsigned(bits_for(lanes.ilog2() as usize)),
-            full: Wire::unsigned(bits_for(lanes.ilog2() as usize)),
-            beyond: Wire::unsigned(2),
+            preceding: Wire::unsigned(bits_for(keys)),
             mask: Wire::unsigned(count),
+            words_before: Wire::unsigned(bits_for(words - 1)),
         }
     }
 }
@@ -109,20 +106,24 @@ impl RowIssue {
 impl Logic for RowIssue {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, active, at, end, tail, whole, releases);
-        self.is_last.next = self.at.q.val() == self.end.q.val();
+        dff_setup!(self, clock, active, at, final_word, tail, whole, releases);
+        self.is_last.next = self.at.q.val() == self.final_word.q.val();
         self.free.next = self.open.val() & (!self.active.q.val() | (self.read_ready.val() & self.is_last.val()));
         self.row_ready.next = self.free.val();
         self.accept.next = self.row_valid.val() & self.free.val();
         self.taken.next = self.accept.val();
-        self.before.next = self.row_visible.val() - 1;
-        self.one.next = 1.into();
-        self.full.next = self.level.val().into();
-        self.shared.next = self.full.val() - self.dim.val();
-        self.beyond.next = self.dim.val() - self.level.val();
+        self.preceding.next = self.row_visible.val() - 1;
         self.mask.next = 0.into();
-        if self.dim.val() < self.level.val() {
-            self.mask.next = (self.one.val() << self.shared.val()) - 1;
+        self.words_before.next = 0.into();
+        for d in 0..4 {
+            if self.dim.val() == d {
+                self.mask.next = ((1 << self.shared[d].val()) - 1).into();
+                if self.wide[d].val() == 0 {
+                    self.words_before.next = self.preceding.val() >> self.shared[d].val();
+                } else {
+                    self.words_before.next = (self.row_visible.val() << self.wide[d].val()) - 1;
+                }
+            }
         }
         if self.active.q.val() & self.read_ready.val() {
             self.at.d.next = self.at.q.val() + 1;
@@ -133,14 +134,10 @@ impl Logic for RowIssue {
             self.at.d.next = 0.into();
             self.releases.d.next = self.row_release_keys.val();
             self.whole.d.next = self.mask.val() + 1;
-            self.tail.d.next = (self.before.val() & self.mask.val()) + 1;
-            if self.dim.val() < (self.level.val() + 1) {
-                self.end.d.next = self.before.val() >> self.shared.val();
-            } else {
-                self.end.d.next = (self.row_visible.val() << self.beyond.val()) - 1;
-            }
+            self.tail.d.next = (self.preceding.val() & self.mask.val()) + 1;
+            self.final_word.d.next = self.words_before.val();
             if !self.row_visible.val().any() {
-                self.end.d.next = 0.into();
+                self.final_word.d.next = 0.into();
                 self.tail.d.next = 0.into();
             }
         }

@@ -48,10 +48,9 @@ pub struct ValueRequests {
     pub read_release: Signal<Out, Bit>,
     lanes: Param,
     places: Param,
-    place_level: Param,
+    levels: Vec<Param>,
     /// log2 of the rows of a word.
     level: Reg,
-    full: Wire<Local>,
     valid: Dff<Bit>,
     index: Vec<Reg>,
     score: Vec<Reg>,
@@ -95,9 +94,8 @@ impl ValueRequests {
             read_release: Default::default(),
             lanes: Param::new(lanes),
             places: Param::new(places),
-            place_level: Param::new(places.ilog2() as usize),
+            levels: (0..4).map(|dim| Param::new((places.ilog2() as usize).saturating_sub(dim))).collect(),
             level: Reg::unsigned(bits_for(places.ilog2() as usize)),
-            full: Wire::unsigned(bits_for(places.ilog2() as usize)),
             valid: Default::default(),
             index: vec_of(lanes, || Reg::unsigned(index)),
             score: vec_of(lanes, || Reg::unsigned(bits)),
@@ -121,10 +119,10 @@ impl Logic for ValueRequests {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, level, valid, count, last, marker);
-        self.full.next = self.place_level.val().into();
-        self.level.d.next = 0.into();
-        if self.dim.val() < self.place_level.val() {
-            self.level.d.next = self.full.val() - self.dim.val();
+        for d in 0..4 {
+            if self.dim.val() == d {
+                self.level.d.next = self.levels[d].val().into();
+            }
         }
 
         // Lanes from 0 on that are of one word.
