@@ -24,7 +24,8 @@ type Waits = Rc<RefCell<BTreeMap<&'static str, u64>>>;
 fn bench(job: &Job, verilog: Verilog, config: &ArchConfig, waits: &Waits) -> BlockBench<AttentionCore> {
     let pins = job.pins;
     let waits = waits.clone();
-    let mut bench = BlockBench::new(verilog, "attention_core", &config.name, seed(0xa7), AttentionCore::new(config, pins));
+    let mut bench =
+        BlockBench::new(verilog, "attention_core", &config.name, seed(0xa7), AttentionCore::new(config, pins));
     for (name, beats) in Job::INPUTS.into_iter().zip(&job.inputs) {
         bench = bench.input(name, beats.clone());
     }
@@ -40,7 +41,10 @@ fn bench(job: &Job, verilog: Verilog, config: &ArchConfig, waits: &Waits) -> Blo
         .pin("threshold_inverse", Bits::new(pins.threshold_inverse, inverse_bits))
         .status(move |model| {
             let mut waits = waits.borrow_mut();
-            model.waits().into_iter().for_each(|(name, waits_now)| *waits.entry(name).or_default() += u64::from(waits_now));
+            model
+                .waits()
+                .into_iter()
+                .for_each(|(name, waits_now)| *waits.entry(name).or_default() += u64::from(waits_now));
             model.status()
         })
         .again("cargo test --test attention_core")
@@ -88,7 +92,9 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
                 let reports = run_all(&bench(&job, verilog.clone(), &config, &waits), job.beats(), &mut coverage);
                 beats += reports.iter().flat_map(|r| &r.checked).map(|(_, n)| n).sum::<u64>();
                 // Status is compared in every cycle; at the end it is golden's.
-                checks.eq(job.model_saturations(&config), job.saturations, || format!("{} {kind:?} {shape:?}", config.name));
+                checks.eq(job.model_saturations(&config), job.saturations, || {
+                    format!("{} {kind:?} {shape:?}", config.name)
+                });
             }
         }
         println!("attention_core {}: {beats} beats", config.name);
@@ -146,7 +152,9 @@ fn multipliers_are_busy_on_whole_heads() {
     for (keys, keep) in [(384, 384), (384, 192), (384, 100), (128, 64)] {
         let job = Job::regular(&config, 2, 3, 384.min(keys), keys, keep);
         let (cycles, words) = busy(&job, &config);
-        println!("attention_core: paper, 3 heads of {keys} rows and keys, D 64, {keep} values kept: {words} of {cycles} cycles busy");
+        println!(
+            "attention_core: paper, 3 heads of {keys} rows and keys, D 64, {keep} values kept: {words} of {cycles} cycles busy"
+        );
         checks.that(words * 100 >= cycles * 95, || format!("{keys} keys, {keep} kept: {words} of {cycles}"));
     }
     checks.finish(4);
@@ -161,7 +169,9 @@ fn single_rows_are_limited_by_what_fills_the_buffers() {
         let job = Job::regular(&config, 2, heads, 1, 1024, keep);
         let (cycles, words) = busy(&job, &config);
         // A head is 128 beats of keys, as many of values, and 128 words.
-        println!("attention_core: paper, {heads} heads of one row and 1024 keys, {keep} kept: {words} of {cycles} cycles busy");
+        println!(
+            "attention_core: paper, {heads} heads of one row and 1024 keys, {keep} kept: {words} of {cycles} cycles busy"
+        );
         checks.that(words * 100 >= cycles * 90, || format!("{keep} kept: {words} of {cycles}"));
     }
     checks.finish(2);

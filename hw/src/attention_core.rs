@@ -542,13 +542,13 @@ impl Logic for AttentionCore {
         self.sum_tags.in_valid.next = self.row_issue.taken.val() & !self.row_release_values.val();
         self.sum_tags.in_data.next = (self.name_in.val() << 1) | self.row_final.val();
         self.tags.in_valid.next = self.row_issue.taken.val();
-        self.tags.in_data.next = (((((((self.row_keep.val() << 1) | (self.row_visible.val() < (self.row_keep.val() + 1)))
-            << 1)
-            | self.row_release_values.val())
-            << self.factor_bits.val())
-            | self.factor_in.val())
-            << (self.index_bits.val() + self.head_bits.val()))
-            | self.name_in.val();
+        self.tags.in_data.next =
+            (((((((self.row_keep.val() << 1) | (self.row_visible.val() < (self.row_keep.val() + 1))) << 1)
+                | self.row_release_values.val())
+                << self.factor_bits.val())
+                | self.factor_in.val())
+                << (self.index_bits.val() + self.head_bits.val()))
+                | self.name_in.val();
 
         // Keys.
         self.key_buffer.dim.next = self.dim.val();
@@ -624,8 +624,7 @@ impl Logic for AttentionCore {
         self.refetch_index.next = self.requant.refetch_row.val();
         self.refetch_head.next = self.requant.refetch_row.val() >> self.index_bits.val();
         self.tag.next = self.tags.out_data.val();
-        self.tag_upper.next =
-            self.tag.val() >> (self.index_bits.val() + self.head_bits.val() + self.factor_bits.val());
+        self.tag_upper.next = self.tag.val() >> (self.index_bits.val() + self.head_bits.val() + self.factor_bits.val());
         self.tag_marker.next = self.tags.out_valid.val() & self.tag_upper.val().get_bit(0);
         self.kept_open.next =
             self.routes.in_ready.val() & self.marker_routes.in_ready.val() & self.names.in_ready.val();
@@ -771,7 +770,8 @@ impl Logic for AttentionCore {
         self.accumulator.head_magnitude.next = self.head_row.val() & 0x7f_ffff;
         self.accumulator.head_head.next = self.head_row.val() >> 23;
         self.accumulator.head_shift.next = self.head_row.val() >> (self.head_bits.val() + 23);
-        self.accumulator.head_mantissa.next = self.head_row.val() >> (self.head_bits.val() + self.shift_bits.val() + 23);
+        self.accumulator.head_mantissa.next =
+            self.head_row.val() >> (self.head_bits.val() + self.shift_bits.val() + 23);
 
         // What is the accumulator's own.
         self.accumulator.command_valid.next = self.command_valid.val();

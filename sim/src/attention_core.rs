@@ -406,8 +406,7 @@ impl AttentionCore {
         let dim = self.head_dim;
         let mut saturated = vec![];
         let logits = word.head.operands.chunks_exact(dim).take(word.visible).enumerate().map(|(j, key)| {
-            let relative =
-                if self.pins.scaled_keys { word.head.scales[j] } else { 1 << TOKEN_SCALE_FRACTION };
+            let relative = if self.pins.scaled_keys { word.head.scales[j] } else { 1 << TOKEN_SCALE_FRACTION };
             let (logit, cut) = scale(integer(&query.operands[..dim], key), relative, query.factor, &self.formats);
             if cut {
                 saturated.push(j);
@@ -529,7 +528,8 @@ impl CycleModel for AttentionCore {
 
         // Outputs.
         let mut head_row = None;
-        if leaves && let (Some(Output::Outputs(row)), Some((name, factor))) = (self.outputs.front(), self.names.front()) {
+        if leaves && let (Some(Output::Outputs(row)), Some((name, factor))) = (self.outputs.front(), self.names.front())
+        {
             debug_assert_eq!(row.name, *name);
             head_row = Some(HeadRow { head: name.head, magnitude: row.magnitude, factor: *factor });
         }
@@ -637,7 +637,8 @@ impl CycleModel for AttentionCore {
             }
             let pass = self.pass.as_ref().expect("just found");
             let (count, last) = (word.count, word.last);
-            let logits = self.dots.completes(last).then(|| Logits { pass: pass.clone(), from: self.scored, count, last });
+            let logits =
+                self.dots.completes(last).then(|| Logits { pass: pass.clone(), from: self.scored, count, last });
             self.scored += logits.as_ref().map_or(0, |l| l.count);
             key = Some((last, logits));
         }

@@ -277,9 +277,9 @@ impl<W: Clone> MatrixFetcher<W> {
         let slot_bits = self.slot_bits;
         let offers = &self.offers;
         let asked = |i: usize| {
-            offers[i].0.map(|(channel, request)| {
-                (channel, Request { id: request.id | (i as u32) << slot_bits, ..request })
-            })
+            offers[i]
+                .0
+                .map(|(channel, request)| (channel, Request { id: request.id | (i as u32) << slot_bits, ..request }))
         };
         self.requests.clock(asked, request_taken);
         let slots = (1 << (slot_bits - 1)) - 1;

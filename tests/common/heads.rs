@@ -74,18 +74,8 @@ fn bits_for(max: usize) -> u32 {
 }
 
 impl Job {
-    pub const INPUTS: [&'static str; 10] = [
-        "row",
-        "query",
-        "keys",
-        "key_scales",
-        "values",
-        "value_scales",
-        "norms",
-        "command",
-        "load",
-        "head_load",
-    ];
+    pub const INPUTS: [&'static str; 10] =
+        ["row", "query", "keys", "key_scales", "values", "value_scales", "norms", "command", "load", "head_load"];
     pub const OUTPUTS: [&'static str; 5] = ["refetch", "out", "read", "head_read", "done"];
 
     fn new(config: &ArchConfig, kind: Kind) -> Self {
@@ -139,10 +129,8 @@ impl Job {
             let cap = self.formats.token_importance.max_raw() as u64;
             self.tokens = (0..keys).map(|_| (cap - rng.below(1 << 17), rng.below(50))).collect();
             for word in self.tokens.chunks(lanes) {
-                let word = Word {
-                    importance: word.iter().map(|t| t.0).collect(),
-                    rows: word.iter().map(|t| t.1).collect(),
-                };
+                let word =
+                    Word { importance: word.iter().map(|t| t.0).collect(), rows: word.iter().map(|t| t.1).collect() };
                 self.inputs[8].push(Input::Importance(importance::Input::Load(word)));
             }
             self.command(Command::Load { heads: false, count: keys as u32 });
@@ -169,7 +157,8 @@ impl Job {
             .chunks(lanes)
             .enumerate()
             .map(|(i, word)| {
-                let word = Word { importance: word.iter().map(value).collect(), rows: word.iter().map(|t| t.1).collect() };
+                let word =
+                    Word { importance: word.iter().map(value).collect(), rows: word.iter().map(|t| t.1).collect() };
                 Output::Importance(importance::Output::Read { word, count: lanes, last: (i + 1) * lanes == keys })
             })
             .collect();
@@ -424,8 +413,7 @@ impl Job {
 
     /// `heads` heads of `rows` rows that all see `keys` keys and keep `keep` values.
     pub fn regular(config: &ArchConfig, dim: u32, heads: usize, rows: usize, keys: usize, keep: usize) -> Self {
-        let kind =
-            Kind { dim, scaled_keys: false, scaled_values: false, weighted: false, progressive: false };
+        let kind = Kind { dim, scaled_keys: false, scaled_values: false, weighted: false, progressive: false };
         let mut rng = Rng::new(heads as u64);
         let mut job = Self::new(config, kind);
         let dimension = job.dimension();
@@ -485,8 +473,7 @@ fn random_head(config: &ArchConfig, keys: usize, dim: usize, extreme: bool, rng:
     let first = full.iter().map(|x| x >> 6 << 6).collect();
     let one = 1u64 << TOKEN_SCALE_FRACTION;
     let key_scales = (0..keys).map(|_| (one / 2 + rng.below(one / 2 + 1)) as u32).collect();
-    let value_scales =
-        (0..keys).map(|_| if extreme { one as u32 } else { rng.below(one + 1) as u32 }).collect();
+    let value_scales = (0..keys).map(|_| if extreme { one as u32 } else { rng.below(one + 1) as u32 }).collect();
     let norms = (0..keys).map(|_| rng.below(1 << VALUE_NORM_BITS) as u32).collect();
     Head { keys, full, first, key_scales, values, value_scales, norms }
 }

@@ -21,7 +21,7 @@ const BYPASS: usize = 4;
 ///
 /// `route` says, row for row, what to do with it; a `route` with `marker` belongs to no row and comes out as a beat of its own.
 ///
-/// # Shapes   rows of scores -> kept `index` and `score`, as `top_k`; of a row with `all`, everything
+/// # Shapes   a beat of scores -> a beat of what is kept of it, `index` and `score`; of a row with `all`, everything
 /// # Timing   one beat per cycle past the engines, offered one cycle after it is accepted; a marker likewise. With E engines, rows
 /// of n scores follow each other every `TopK::period(n) / E` cycles
 #[derive(LogicBlock)]
@@ -95,7 +95,10 @@ impl LocalValues {
         let (index, count) = (bits_for(keys - 1), bits_for(lanes));
         Self {
             name: ModuleName::new(format!("local_values_{bits}x{lanes}x{keys}_{engines}")),
-            unused: Waiver::new("UNUSEDSIGNAL", "A queue has credits; the upper places of the last word are not there."),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "A queue has credits; the upper places of the last word are not there.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             route_valid: Default::default(),
@@ -120,7 +123,7 @@ impl LocalValues {
             engines: Param::new(engines),
             marker: Param::new(engines + 1),
             level: Param::new(lanes.ilog2() as usize),
-            engine: vec_of(engines, || TopK::new(bits, lanes, keys)),
+            engine: vec_of(engines, || TopK::aligned(bits, lanes, keys)),
             turn: Reg::unsigned(bits_for(engines - 1)),
             begun: Default::default(),
             at: Reg::unsigned(index),

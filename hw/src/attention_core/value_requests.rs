@@ -4,9 +4,10 @@ use crate::hdl::*;
 
 /// Cuts beats where the word of the value buffer changes.
 ///
-/// Kept rows are in ascending order, so those of one word stand side by side, and no two of them share a place: a row of n keys
-/// never takes more requests than it has words, however its kept values lie. A marker becomes a request of no rows that
-/// releases the head.
+/// Kept rows are in ascending order, so those of one word stand side by side, and no two of them share a place. A beat is of as
+/// many keys as it has lanes, so a word is never cut in two: a row of n keys takes no more requests than keys have words (of at
+/// most `lanes` rows), however its kept values lie. A beat of nothing makes no request, unless it is a row's last one. A marker
+/// is one too, and becomes a request of no rows that releases the head.
 ///
 /// # Timing   a beat's first request is offered in the cycle after it is taken, and the next beat is taken in the cycle of its last
 #[derive(LogicBlock)]
@@ -153,7 +154,7 @@ impl Logic for ValueRequests {
             self.count.d.next = self.count.q.val() - self.taken[self.lanes.val()].val();
         }
         if self.accept.val() {
-            self.valid.d.next = true;
+            self.valid.d.next = self.in_count.val().any() | self.in_last.val();
             self.count.d.next = self.in_count.val();
             self.last.d.next = self.in_last.val();
             self.marker.d.next = self.in_marker.val();

@@ -60,7 +60,7 @@ impl<N: Copy> LocalValues<N> {
     pub fn new(bits: u32, lanes: usize, engines: usize) -> Self {
         Self {
             lanes,
-            engines: vec![TopK::new(bits, lanes); engines],
+            engines: vec![TopK::aligned(bits, lanes); engines],
             turn: 0,
             begun: None,
             bypass: Fifo::new(BYPASS),
@@ -88,7 +88,7 @@ impl<N: Copy> LocalValues<N> {
     /// Whether a beat is offered.
     pub fn offers(&self) -> bool {
         self.order.front().is_some_and(|(source, _)| match *source {
-            Source::Engine(e) => self.engines[e].output(0).is_some(),
+            Source::Engine(e) => self.engines[e].kept().is_some(),
             Source::Bypass => self.bypass.front().is_some(),
             Source::Release => true,
         })
@@ -127,9 +127,9 @@ impl<N: Copy> LocalValues<N> {
         }
         for (e, engine) in self.engines.iter_mut().enumerate() {
             let taken = source.is_some_and(|(source, _)| source == Source::Engine(e));
-            if taken && let (Some(beat), Some((_, name))) = (engine.output(0), source) {
-                let values = beat.lanes.iter().map(|&(index, score)| (index, score as u32)).collect();
-                kept = Some(Kept { values, ends: name.filter(|_| beat.last), release: false });
+            if taken && let (Some((beat, last)), Some((_, name))) = (engine.kept(), source) {
+                let values = beat.iter().map(|&(index, score)| (index, score as u32)).collect();
+                kept = Some(Kept { values, ends: name.filter(|_| last), release: false });
             }
             let fed = feed.filter(|(of, ..)| *of == e);
             engine.step(fed.map(|(_, last, _)| (&self.scores[..], last)), fed.and_then(|(.., k)| k), taken);
@@ -198,7 +198,7 @@ impl<N> ValueRequests<N> {
             }
         }
         if beat.is_some() {
-            self.held = beat;
+            self.held = beat.filter(|beat| !beat.values.is_empty() || beat.ends.is_some() || beat.release);
         }
     }
 }
