@@ -294,7 +294,6 @@ impl Job {
             *out = value;
             saturated += u32::from(cut);
         }
-        coverage.add("output saturation", saturated.into());
         let increment = importance_accumulator::head_increment(&outputs, head_factor(query.name.head));
         let sum = self.heads[query.name.head];
         let (sum, cut) = importance_accumulator::fixed(sum, increment, &self.formats.head_importance);
@@ -372,7 +371,7 @@ impl Job {
             let per_head = if shape == Shape::Short { 1 + rng.below(fitting) } else { 1 + rng.below(fitting.min(8)) };
             let shared = 1 + rng.below(3) as usize * usize::from(rng.below(3) == 0);
             coverage.add("heads that share keys", u64::from(shared > 1));
-            // Of six keys of the largest values, equal scores: six probabilities that were rounded up are more than 1.
+            // Six keys of the largest values and equal scores: the largest sums, six probabilities that were rounded up.
             let extreme = keys == 6;
             let head = random_head(config, keys, dim, extreme, &mut rng);
             let mut queries = vec![];
