@@ -16,6 +16,7 @@ pub mod hdl;
 pub mod leaf;
 pub mod registry;
 
+pub mod attention_core;
 pub mod bitwidth_converter;
 pub mod credits;
 pub mod crossbar;
