@@ -78,15 +78,9 @@ where
     Stalls::EVERY.into_iter().map(run).collect()
 }
 
-/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle.
-#[track_caller]
-pub fn same_in_icarus<M>(bench: &BlockBench<M>, design: &Design, name: &str)
-where
-    M: CycleModel + Clone,
-    M::Input: Beat + Clone,
-    M::Output: Beat,
-{
-    let folder = spatten_testkit::workspace_root().join("target/icarus").join(name);
+/// Writes a design as a folder below `target/`: a file per module, and `files.f`.
+pub fn write(design: &Design, name: &str) -> std::path::PathBuf {
+    let folder = spatten_testkit::workspace_root().join("target").join(name);
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("target/ can be written");
     let mut files = String::new();
@@ -95,6 +89,18 @@ where
         files += &format!("{}.v\n", module.name);
     }
     std::fs::write(folder.join("files.f"), files).expect("target/ can be written");
+    folder
+}
+
+/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle.
+#[track_caller]
+pub fn same_in_icarus<M>(bench: &BlockBench<M>, design: &Design, name: &str)
+where
+    M: CycleModel + Clone,
+    M::Input: Beat + Clone,
+    M::Output: Beat,
+{
+    let folder = write(design, &format!("icarus/{name}"));
     let (report, vectors) = bench.record(Stalls::Random { input_permille: 300, output_permille: 300 }).unwrap();
     let file = folder.join("vectors.txt");
     std::fs::write(&file, vectors).expect("target/ can be written");
