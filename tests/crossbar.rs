@@ -126,7 +126,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
                     0 => rng.below(ports as u64) as usize,
                     1 => 0,
                     _ => {
-                        if i % 8 == 0 {
+                        if i.is_multiple_of(8) {
                             run = rng.below(ports as u64) as usize;
                         }
                         run

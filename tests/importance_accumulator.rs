@@ -91,7 +91,7 @@ impl Script {
             when(before == 2, "the first word two beats after itself");
             when(increments.len() == self.config.keys_on_chip, "all keys");
             when(increments.len() == 1, "one key");
-            when(increments.iter().any(|&i| i == 1 << 16), "probability of 1");
+            when(increments.contains(&(1 << 16)), "probability of 1");
             before = beats;
             let row = Arc::new(Scores { probability: vec![0; increments.len()], increment: increments.clone() });
             let norms: Arc<[u32]> = norms.as_slice().into();

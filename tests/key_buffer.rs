@@ -85,7 +85,7 @@ impl Stimulus {
             let count = 1 + rng.below(2 * beats as u64 / 8) as usize;
             coverage.add("one request", (count == 1).into());
             let requests: Vec<usize> = (0..count).map(|_| rng.below(words as u64) as usize).collect();
-            let ends = requests.iter().any(|&a| a == 0) && requests.iter().any(|&a| a + 1 == words);
+            let ends = requests.contains(&0) && requests.contains(&(words - 1));
             coverage.add("first and last word", ends.into());
             stimulus.head(keys, &requests, &mut rng);
             heads += 1;

@@ -3,7 +3,6 @@
 #[path = "common/block.rs"]
 #[allow(dead_code)]
 mod block;
-#[allow(dead_code)]
 mod common;
 
 use block::{broken, caught, configurations, design, run_all, verilog};

@@ -152,10 +152,10 @@ fn cover(beats: &[In], lanes: usize, coverage: &mut Coverage) {
         let total: usize = row.iter().map(kept).sum();
         coverage.add("nothing kept", u64::from(total == 0));
         coverage.add("all kept", u64::from(total == row.len() * lanes));
-        coverage.add("ends full", u64::from(total > 0 && total % lanes == 0));
+        coverage.add("ends full", u64::from(total > 0 && total.is_multiple_of(lanes)));
         coverage.add("one beat", u64::from(row.len() == 1));
         let before = total - kept(&row[row.len() - 1]);
-        coverage.add("full beat was the last", u64::from(total == before && total > 0 && total % lanes == 0));
+        coverage.add("full beat was the last", u64::from(total == before && total > 0 && total.is_multiple_of(lanes)));
         coverage.add("kept none in the last beat", u64::from(total > 0 && kept(&row[row.len() - 1]) == 0));
     }
     coverage.add("pause", pauses(beats, lanes));
