@@ -235,7 +235,7 @@ fn faults_are_caught() {
     );
     check(
         "plane_256_to_32x12",
-        "assign in_ready = (~(available > 6'd24));",
+        "assign in_ready = (available <= 6'd24);",
         "assign in_ready = 1'd1;",
         "msb_ready differs",
     );
@@ -253,7 +253,7 @@ fn faults_are_caught() {
     );
     check(
         "bitwidth_converter",
-        "assign final_beat = (~(left > 20'd32));",
+        "assign final_beat = (left <= 20'd32);",
         "assign final_beat = (left < 20'd32);",
         "differs",
     );

@@ -16,6 +16,7 @@ pub mod hdl;
 pub mod leaf;
 pub mod registry;
 
+pub mod attention_core;
 pub mod bitwidth_converter;
 pub mod credits;
 pub mod crossbar;
@@ -36,4 +37,5 @@ pub mod requant_decision;
 pub mod softmax;
 pub mod top_k;
 pub mod value_buffer;
+pub mod write_back;
 pub mod zero_eliminator;

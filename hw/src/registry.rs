@@ -1,5 +1,6 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::attention_core::AttentionCore;
 use crate::bitwidth_converter::BitwidthConverter;
 use crate::crossbar::Crossbar;
 use crate::dot_product::DotProduct;
@@ -18,6 +19,7 @@ use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
 use crate::top_k::TopK;
 use crate::value_buffer::ValueBuffer;
+use crate::write_back::WriteBack;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
@@ -28,11 +30,13 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 const BLOCKS: &[(&str, Build)] = &[
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("attention_core", |c| emit(AttentionCore::new(c))),
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
+    ("write_back", |c| emit(WriteBack::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),

@@ -95,6 +95,20 @@ pub fn played<T>(stimulus: Vec<T>) -> Vec<T> {
     stimulus.into_iter().skip(every - 1).step_by(every).collect()
 }
 
+/// Writes a design as a folder below `target/`: a file per module, and `files.f`.
+pub fn write(design: &Design, name: &str) -> std::path::PathBuf {
+    let folder = spatten_testkit::workspace_root().join("target").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("target/ can be written");
+    let mut files = String::new();
+    for module in &design.modules {
+        std::fs::write(folder.join(format!("{}.v", module.name)), &module.text).expect("target/ can be written");
+        files += &format!("{}.v\n", module.name);
+    }
+    std::fs::write(folder.join("files.f"), files).expect("target/ can be written");
+    folder
+}
+
 /// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle; with
 /// `SPATTEN_GATES` also of the block's ECP5 netlist.
 #[track_caller]
@@ -104,15 +118,7 @@ where
     M::Input: Beat + Clone,
     M::Output: Beat,
 {
-    let folder = spatten_testkit::workspace_root().join("target/icarus").join(name);
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("target/ can be written");
-    let mut files = String::new();
-    for module in &design.modules {
-        std::fs::write(folder.join(format!("{}.v", module.name)), &module.text).expect("target/ can be written");
-        files += &format!("{}.v\n", module.name);
-    }
-    std::fs::write(folder.join("files.f"), files).expect("target/ can be written");
+    let folder = write(design, &format!("icarus/{name}"));
     let (report, vectors) = bench.record(Stalls::Random { input_permille: 300, output_permille: 300 }).unwrap();
     let file = folder.join("vectors.txt");
     std::fs::write(&file, vectors).expect("target/ can be written");
