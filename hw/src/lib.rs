@@ -19,6 +19,7 @@ pub mod registry;
 pub mod bitwidth_converter;
 pub mod credits;
 pub mod crossbar;
+pub mod csr;
 pub mod delay;
 pub mod dot_product;
 pub mod fifo;

@@ -12,6 +12,7 @@
 pub mod bitwidth_converter;
 pub mod cosim;
 pub mod crossbar;
+pub mod csr;
 pub mod cycle;
 pub mod dot_product;
 pub mod fifo;
