@@ -93,7 +93,8 @@ fn the_zero_eliminator_keeps_exactly_the_kept_in_order() {
             "shift_network",
             "valid_0_next = (in_valid & (~reset))",
             "valid_0_next = (in_valid & (~reset) & in_keep[0])",
-            "beats_arrive",
+            // The beat after it comes in its place.
+            "_right",
         ),
         // A beat that hides while it is not taken.
         ("compact_only", "assign out_valid = ", "assign out_valid = out_ready & ", "valid_stays"),
