@@ -1,6 +1,7 @@
 //! `bitwidth_converter`: RTL against `golden::bitwidth_converter`, in every cycle.
 
 #[path = "common/block.rs"]
+#[allow(dead_code)]
 mod block;
 
 use block::{broken, caught, configurations, design, replayed, run_all, same_in_icarus, verilog};

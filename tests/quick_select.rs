@@ -6,6 +6,7 @@
 //! ```
 
 #[path = "common/block.rs"]
+#[allow(dead_code)]
 mod block;
 #[path = "common/selection.rs"]
 mod rows;
