@@ -4,7 +4,9 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, replayed, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::plan::Split;
 use spatten_golden::bitwidth_converter::{Conversion, pack};
@@ -225,6 +227,7 @@ fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("bitwidth_converter", &config);
     let stimulus = random(&config, 300, &mut Coverage::default());
+    faults_at_the_port_are_caught(&design, "out", "data", |verilog| stimulus.bench(verilog, "tiny", 256, 12));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&stimulus.bench(broken(&design, module, from, to), "tiny", 256, 12), what);
     };

@@ -8,7 +8,9 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, replayed, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::format::{Formats, TOKEN_SCALE_FRACTION};
@@ -301,6 +303,7 @@ fn faults_are_caught() {
     let mut rows = random_rows(&config, 32, 200, &mut rng);
     rows.extend(edge_rows(&config, 32));
     let beats = beats(&config, 32, &rows, &mut rng, &mut Coverage::default());
+    faults_at_the_port_are_caught(&design, "out", "outputs", |verilog| bench(verilog, &config, 32, &beats));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), &config, 32, &beats), what);
     };

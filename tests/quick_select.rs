@@ -11,7 +11,10 @@ mod block;
 #[path = "common/selection.rs"]
 mod rows;
 
-use block::{broken, caught, configurations, design, played, replayed, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, played, replayed, run_all, same_in_icarus,
+    verilog,
+};
 use rows::{Row, adversary, beats};
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::quick_select::{self as golden, Selection};
@@ -283,6 +286,7 @@ fn faults_are_caught() {
     let shape = Shape { bits: 5, lanes: 4, keys: 16 };
     let design = emit(hw::QuickSelect::new(5, 4, 16)).unwrap();
     let rows = all_rows(shape, 300, &mut Rng::new(seed(3)));
+    faults_at_the_port_are_caught(&design, "out", "score", |verilog| bench(verilog, "4x5-16", shape, &rows));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), "4x5-16", shape, &rows), what);
     };

@@ -3,10 +3,11 @@
 #[path = "common/block.rs"]
 #[allow(dead_code)]
 mod block;
-#[allow(dead_code)]
 mod common;
 
-use block::{broken, caught, configurations, design, replayed, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::{Formats, LOGIT_FRACTION, TOKEN_SCALE_FRACTION};
 use spatten_golden::dot_product::{self, ScaleFactor};
@@ -370,6 +371,11 @@ fn faults_are_caught() {
     let mut rng = Rng::new(8);
     let mut rows: Rows = directed(&config).into_iter().map(|row| (row, true)).collect();
     rows.extend((0..300).map(|i| (random_row(i % 20, &mut rng), i % 4 > 0)));
+    for (stream, field) in [("sum", "sum"), ("out", "probability")] {
+        faults_at_the_port_are_caught(&design, stream, field, |verilog| {
+            bench(verilog, &config, &rows, &mut Coverage::default()).0
+        });
+    }
     let check = |module: &str, from: &str, to: &str, what: &str| {
         let (bench, _) = bench(broken(&design, module, from, to), &config, &rows, &mut Coverage::default());
         caught(&bench, what);

@@ -137,9 +137,9 @@ fn run(config: &ArchConfig, dim: usize, lengths: &[usize], checks: &mut Checks) 
             key += 1;
         }
 
-        let logits = wide(&dot, "out_logits").signed_lanes(logit as u32);
+        let logits = wide(&dot, "out_logits").signed_lanes(logit);
         set(&mut soft, "in_valid", get(&dot, "out_valid"));
-        set_lanes(&mut soft, "in_logits", logits[..together].iter().copied(), logit as u32);
+        set_lanes(&mut soft, "in_logits", logits[..together].iter().copied(), logit);
         set(&mut soft, "in_count", get(&dot, "out_count"));
         set(&mut soft, "in_last", get(&dot, "out_last"));
         set(&mut dot, "out_ready", get(&soft, "in_ready"));

@@ -9,7 +9,10 @@ mod rows;
 #[path = "common/selection.rs"]
 mod selection;
 
-use block::{broken, caught, configurations, design, played, replayed, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, played, replayed, run_all, same_in_icarus,
+    verilog,
+};
 use rows::{RARE, Row, Sent, Size, bits_for, cover, every_row, streams};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
@@ -117,10 +120,10 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
     let mut coverage = Coverage::default();
     for config in configurations() {
         let size = size_of(&config);
-        let rows = rows::rows(size, 1_800, &mut Rng::new(seed(1)));
+        let rows = rows::rows(size, 7_000, &mut Rng::new(seed(1)));
         cover(&rows, size, &mut coverage);
         let (bench, count) = bench(verilog(&design("top_k", &config)), &config.name, size, &rows);
-        assert!(count > 2_000, "{count} beats, five times");
+        assert!(count >= 10_000, "{count} beats");
         run_all(&bench, count, &mut coverage);
     }
     coverage.require(&RARE);
@@ -259,6 +262,7 @@ fn faults_are_caught() {
     let size = Size { bits: 6, lanes: 4, keys: 16 };
     let design = rtl(size);
     let rows = rows::rows(size, 600, &mut Rng::new(3));
+    faults_at_the_port_are_caught(&design, "out", "index", |verilog| bench(verilog, "6 bits", size, &rows).0);
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), "6 bits", size, &rows).0, what);
     };

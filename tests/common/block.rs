@@ -1,9 +1,9 @@
 //! What the tests of blocks share: RTL of a configuration, every stall pattern, deliberate faults.
 
 use spatten_arch::ArchConfig;
-use spatten_hw::emit::Design;
+use spatten_hw::emit::{Design, Module, Port};
 use spatten_hw::registry;
-use spatten_sim::cosim::{Beat, BenchError, BenchReport, BlockBench, Coverage, Stalls, Verilog};
+use spatten_sim::cosim::{Beat, BenchError, BenchReport, Bits, BlockBench, Coverage, Stalls, Verilog};
 use spatten_sim::cycle::CycleModel;
 
 /// Configurations that a test runs: `paper` only in `make test-long` (`SPATTEN_LONG=1`).
@@ -153,4 +153,76 @@ where
         Some(other) => panic!("not a mismatch: {other}"),
         None => panic!("the fault was not found (expected {what:?})"),
     }
+}
+
+/// A wrapper around the top that lets the sixth beat of an output stream go wrong, as input `fault` says: 0 not at all,
+/// 1 a bit of `field`, 2 it is lost, 3 it is a cycle late.
+fn with_faults(design: &Design, stream: &str, field: &str) -> Design {
+    let mut design = design.clone();
+    let (top, inside) = (design.top.clone(), format!("{}_inside", design.top));
+    let module = design.modules.iter_mut().find(|m| m.name == top).expect("the top is among its modules");
+    module.text = module.text.replace(&format!("module {top}("), &format!("module {inside}("));
+    module.name = inside.clone();
+    let [valid, ready, field] = ["valid", "ready", field].map(|part| format!("{stream}_{part}"));
+    let (mut ports, mut connections, mut bits) = (vec!["input wire [1:0] fault".to_string()], vec![], 0);
+    for Port { name, bits: width, input, .. } in &design.ports {
+        let wire = match name {
+            _ if *name == valid => "v",
+            _ if *name == ready => "r",
+            _ if *name == field => {
+                bits = *width;
+                "d"
+            }
+            other => other,
+        };
+        ports.push(format!("{} wire [{}:0] {name}", if *input { "input" } else { "output" }, width - 1));
+        connections.push(format!(".{name}({wire})"));
+    }
+    assert!(bits > 0, "no port {field} among {ports:?}");
+    let text = format!(
+        "module {top}({ports});
+    wire v, r;
+    wire [{high}:0] d;
+    reg [2:0] n;
+    reg waited;
+    wire now = v & (n == 3'd5);
+    wire hold = (fault == 2'd3) & now & ~waited;
+    wire lose = (fault == 2'd2) & now;
+    always @(posedge clock) begin
+        n <= reset ? 3'd0 : n + {{2'd0, v & r & (n != 3'd7)}};
+        waited <= ~reset & now & ~r;
+    end
+    assign {valid} = v & ~hold & ~lose;
+    assign r = ({ready} & ~hold) | lose;
+    assign {field} = d ^ {{{{{bits}{{1'b0}}}} | ((fault == 2'd1) & now)}};
+    {inside} inside({connections});
+endmodule
+",
+        ports = ports.join(", "),
+        high = bits - 1,
+        connections = connections.join(", ")
+    );
+    design.modules.push(Module { name: top, text, native: false });
+    design
+}
+
+/// A wrong bit, a lost beat and a late beat at an output are each found, and without a fault none is.
+#[track_caller]
+pub fn faults_at_the_port_are_caught<M>(
+    design: &Design,
+    stream: &str,
+    field: &str,
+    bench: impl Fn(Verilog) -> BlockBench<M>,
+) where
+    M: CycleModel + Clone,
+    M::Input: Beat + Clone,
+    M::Output: Beat,
+{
+    // The wrapper is no block; a bit extends to the width of the field.
+    let verilog = verilog(&with_faults(design, stream, field)).argument("-Wno-WIDTH");
+    let with = |fault: u64| bench(verilog.clone()).pin("fault", Bits::new(fault, 2));
+    with(0).run_without_waves(Stalls::None).unwrap_or_else(|e| panic!("without a fault: {e}"));
+    caught(&with(1), &format!("{stream}_{field} differs"));
+    caught(&with(2), "late, or a beat lost");
+    caught(&with(3), "late, or a beat lost");
 }

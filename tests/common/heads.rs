@@ -48,6 +48,9 @@ pub struct Job {
     kept: u32,
 }
 
+/// Rows whose outputs wait inside while only their scores are accumulated.
+const FEW: u32 = 12;
+
 /// One head of keys and values.
 struct Head {
     keys: usize,
@@ -147,7 +150,9 @@ impl Job {
     /// The rows since the last such command belong to this one, and are read.
     fn accumulate(&mut self, mean: bool) {
         let rows = std::mem::take(&mut self.kept);
-        self.command(Command::Accumulate { rows, head_rows: rows, weighted: self.pins.weighted });
+        let (weighted, apart, cut) = (self.pins.weighted, rows <= FEW, self.cut);
+        self.cut[1] *= u64::from(!apart);
+        self.command(Command::Accumulate { rows, head_rows: if apart { 0 } else { rows }, weighted });
         let (keys, lanes) = (self.config.keys_on_chip, self.config.softmax_lanes);
         let value = |&(sum, rows): &(u64, u64)| {
             if mean { importance_accumulator::mean(sum, rows, &self.formats.token_mean).0 } else { sum }
@@ -164,6 +169,11 @@ impl Job {
             .collect();
         self.outputs[2].extend(words);
         self.command(Command::Read { heads: false, mean, count: keys as u32 });
+        if apart {
+            // Outputs have waited meanwhile.
+            self.cut[1] = cut[1];
+            self.command(Command::Accumulate { rows: 0, head_rows: rows, weighted });
+        }
         let heads: Vec<_> = self
             .heads
             .iter()
@@ -368,8 +378,14 @@ impl Job {
             coverage.add("head without keys", u64::from(keys == 0));
             let per_pass = words_of(keys) as i64;
             let fitting = (budget / (2 * per_pass)).clamp(1, 40) as u64;
-            let per_head = if shape == Shape::Short { 1 + rng.below(fitting) } else { 1 + rng.below(fitting.min(8)) };
-            let shared = 1 + rng.below(3) as usize * usize::from(rng.below(3) == 0);
+            let per_head = if count == 1 {
+                8
+            } else if shape == Shape::Short {
+                1 + rng.below(fitting)
+            } else {
+                1 + rng.below(fitting.min(8))
+            };
+            let shared = 1 + rng.below(3) as usize * usize::from(count != 1 && rng.below(3) == 0);
             coverage.add("heads that share keys", u64::from(shared > 1));
             // Six keys of the largest values and equal scores: the largest sums, six probabilities that were rounded up.
             let extreme = keys == 6;
@@ -402,7 +418,7 @@ impl Job {
             rows -= queries.len() as i64;
             job.head(&head, &queries, &mut rng, coverage);
             count += 1;
-            if count % 7 == 3 {
+            if count < 3 || count % 7 == 3 {
                 job.accumulate(count % 2 == 0);
             }
         }

@@ -80,7 +80,7 @@ fn put(words: &mut [u32], at: usize, value: &Bits) {
     for (i, word) in value.words().iter().enumerate() {
         let low = at + 32 * i;
         words[low / 32] |= word << (low % 32);
-        if low % 32 > 0 && low / 32 + 1 < words.len() {
+        if !low.is_multiple_of(32) && low / 32 + 1 < words.len() {
             words[low / 32 + 1] |= word >> (32 - low % 32);
         }
     }
