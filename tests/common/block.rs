@@ -195,7 +195,7 @@ fn with_faults(design: &Design, stream: &str, field: &str) -> Design {
     assign {valid} = v & ~hold & ~lose;
     assign r = ({ready} & ~hold) | lose;
     assign {field} = d ^ {{{{{bits}{{1'b0}}}} | ((fault == 2'd1) & now)}};
-    {inside} inside({connections});
+    {inside} block({connections});
 endmodule
 ",
         ports = ports.join(", "),
