@@ -76,8 +76,8 @@ pub fn command(args: &DocsArgs) -> Result<(), Failure> {
         }
     }
     match (args.check, stale.is_empty()) {
-        (_, true) => println!("generated tables are current"),
-        (false, _) => println!("wrote {}", stale.join(", ")),
+        (_, true) => output::say("generated tables are current\n")?,
+        (false, _) => output::say(&format!("wrote {}\n", stale.join(", ")))?,
         (true, _) => return Err(Failure::Job(anyhow::anyhow!("stale: {}; run `make docs`", stale.join(", ")))),
     }
     Ok(())

@@ -48,7 +48,7 @@ pub const BLOCKS: [Block; 23] = {
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
-        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Planned, false),
+        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),
         block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Rtl, true),
         block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Rtl, false),
@@ -76,7 +76,7 @@ pub const BLOCKS: [Block; 23] = {
         block("prefix_sum", "counts of valid lanes for zero_eliminator", "IV-C, Fig. 10", Rtl, true),
         block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Rtl, true),
         block("multiply_value", "probabilities times values", "IV-G", Rtl, true),
-        block("write_back", "outputs, survivors and completions to memory", "IV-A", Planned, false),
+        block("write_back", "outputs, survivors and completions to memory", "IV-A", Rtl, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),
         block("ram", "the one wrapper of every memory", "Table I", Rtl, false),
         block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),

@@ -19,6 +19,7 @@ use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
 use crate::top_k::TopK;
 use crate::value_buffer::ValueBuffer;
+use crate::write_back::WriteBack;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
@@ -35,6 +36,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
+    ("write_back", |c| emit(WriteBack::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),

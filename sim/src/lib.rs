@@ -29,4 +29,5 @@ pub mod requant_decision;
 pub mod softmax;
 pub mod top_k;
 pub mod value_buffer;
+pub mod write_back;
 pub mod zero_eliminator;
