@@ -5,9 +5,8 @@ use spatten_arch::config::{HEAD_DIMS, MAX_HEADS};
 use spatten_arch::format::{Formats, TOKEN_SCALE_FRACTION, VALUE_NORM_BITS};
 use spatten_golden::dot_product::{self, ScaleFactor};
 use spatten_golden::{importance_accumulator, multiply_value, radix_select, requant_decision, softmax, top_k};
-use spatten_sim::attention_core::{AttentionCore, Input, Name, Output, Outputs, Pins, Row};
+use spatten_sim::attention_core::{Input, Name, Output, Outputs, Pins, Row};
 use spatten_sim::cosim::Coverage;
-use spatten_sim::cycle::CycleModel;
 use spatten_sim::importance_accumulator::{self as importance, Command, ROW_BITS, Word};
 use spatten_sim::key_buffer::{self, Size};
 use spatten_sim::{dot_product as dots, value_buffer};
@@ -442,25 +441,6 @@ impl Job {
         let rows = std::mem::take(&mut job.kept);
         job.command(Command::Accumulate { rows, head_rows: rows, weighted: false });
         job
-    }
-
-    /// The model's count of saturations after all beats, nothing pausing.
-    pub fn model_saturations(&self, config: &ArchConfig) -> u64 {
-        let mut model = AttentionCore::new(config, self.pins);
-        let mut next = vec![0; self.inputs.len()];
-        let mut idle = 0;
-        while idle < 2_000 {
-            let mut accepted = vec![];
-            for (beats, next) in self.inputs.iter().zip(&mut next) {
-                let beat = beats.get(*next).filter(|_| model.ready(accepted.len())).cloned();
-                *next += usize::from(beat.is_some());
-                accepted.push(beat);
-            }
-            let taken: Vec<bool> = (0..self.outputs.len()).map(|port| model.output(port).is_some()).collect();
-            idle = if accepted.iter().any(Option::is_some) || taken.contains(&true) { 0 } else { idle + 1 };
-            model.clock(&mut accepted, &taken);
-        }
-        model.logit_saturations().into()
     }
 }
 
