@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod block;
 #[path = "common/streams.rs"]
+#[allow(dead_code)]
 mod streams;
 
 use block::{broken, configurations, design, verilog};
@@ -117,7 +118,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
     let mut coverage = Coverage::default();
     for config in configurations() {
         let (ports, verilog) = (config.channels, verilog(&design("crossbar", &config)));
-        let count = 2_400usize.div_ceil(ports);
+        let count = 3_400usize.div_ceil(ports);
         for stalls in Stalls::EVERY {
             // Uniform; all to one; runs to the same output.
             for pattern in 0..3 {
@@ -134,7 +135,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
                 };
                 let report = check(&verilog, ports, queues(ports, count, to), stalls).unwrap_or_else(|e| panic!("{e}"));
                 report.cover(&mut coverage);
-                checks.that(report.taken.iter().sum::<u64>() >= 2_400, || config.name.clone());
+                checks.that(report.taken.iter().sum::<u64>() >= 3_400, || config.name.clone());
             }
         }
     }
