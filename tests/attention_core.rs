@@ -7,7 +7,7 @@ mod block;
 #[allow(dead_code)]
 mod heads;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, verilog};
 use heads::{Job, Kind, Shape};
 use spatten_arch::ArchConfig;
 use spatten_hw::{attention_core as rtl, emit::emit};
@@ -145,6 +145,9 @@ fn faults_are_caught() {
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(&job, broken(&design, module, from, to), &config, &waits).patience(2_000), what);
     };
+    faults_at_the_port_are_caught(&design, "out", "outputs", |verilog| {
+        bench(&job, verilog, &config, &waits).patience(2_000)
+    });
     let core = "attention_core";
     // A row's end is taken for another's; a dropped row's tag stays; a kept row is always pruned.
     check(
