@@ -1,9 +1,12 @@
 //! `bitwidth_converter`: RTL against `golden::bitwidth_converter`, in every cycle.
 
 #[path = "common/block.rs"]
+#[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::plan::Split;
 use spatten_golden::bitwidth_converter::{Conversion, pack};
@@ -196,11 +199,12 @@ fn every_pair_of_fields_of_a_narrow_plan_is_exhausted() {
 }
 
 #[test]
-fn icarus_verilog_shows_the_same() {
-    let config = ArchConfig::tiny();
+fn another_simulator_shows_the_same() {
+    let config = replayed();
     let design = design("bitwidth_converter", &config);
     let stimulus = random(&config, 300, &mut Coverage::default());
-    same_in_icarus(&stimulus.bench(verilog(&design), "tiny", 256, 12), &design, "bitwidth_converter");
+    let bench = stimulus.bench(verilog(&design), &config.name, 8 * config.channel_bytes as u32, config.datapath_bits);
+    same_in_icarus(&bench, &design, "bitwidth_converter");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod block;
 #[path = "common/streams.rs"]
+#[allow(dead_code)]
 mod streams;
 
 use block::{broken, configurations, design, port_faults, verilog};

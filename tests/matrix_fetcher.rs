@@ -14,6 +14,7 @@ mod block;
 #[allow(dead_code)]
 mod memory;
 #[path = "common/streams.rs"]
+#[allow(dead_code)]
 mod streams;
 
 use block::{broken, configurations, design, port_faults, verilog};

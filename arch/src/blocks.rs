@@ -46,7 +46,7 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 pub const BLOCKS: [Block; 23] = {
     use Status::{Planned, Rtl};
     [
-        block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
+        block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),

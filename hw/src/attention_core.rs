@@ -1,7 +1,7 @@
 //! Attention of one head after another: scores, softmax, decision, pruned sum of values, importance. Siblings: `sim`,
 //! `tests/attention_core.rs`.
 //! Paper: SpAtten section IV-A, Fig. 8 (everything behind the fetcher).
-//! Why: only queues between blocks that are proven by themselves. Rows go through in order and never turn back; a row that
+//! Why: nothing but queues between blocks that are proven by themselves. Rows go through in order and never turn back; a row that
 //! needs its LSBs is dropped at the decision and comes again, so nothing waits for it.
 //! Differs from the paper: a refetched row's keys come through the other half of the key buffer.
 //!
@@ -23,7 +23,8 @@
 //! - the fork behind `softmax` moves where both sides take: neither side ever waits for the other's row.
 //! - `order` of `local_values`: a row's place is taken with its first beat, so its beats can leave while it arrives; the queue
 //!   past the engines needs no room for a whole row.
-//! - `head_rows`: outputs that `importance_accumulator` has not taken. Full: `out` offers nothing.
+//! - `head_rows`: outputs that `importance_accumulator` has not taken. Full: `out` offers nothing. It fills only where a command
+//!   takes more rows of scores than of outputs.
 //!
 //! So the block stops only where one of its own streams does: `refetch`, `out` not taken; `importance_accumulator` without an
 //! `accumulate` command for the row; keys, values or norms of a head not written.
@@ -74,7 +75,7 @@ const MAGNITUDE_BITS: usize = 23;
 /// | `command`, `load`, `head_load`, `read`, `head_read`, `done` | those of `importance_accumulator` |
 ///
 /// Every row of `row` that is not dropped, empty ones included, is one row of scores and one row of outputs for an `accumulate`
-/// command. Heads of keys, values and norms are used in the order in which they are written; passes of several heads of
+/// command, whose two counts are best equal: outputs that no command takes stop the rows behind them. Heads of keys, values and norms are used in the order in which they are written; passes of several heads of
 /// queries may share them. A head without keys is written too: one beat of anything.
 ///
 /// `dim` is log2(D) - 4; it, `scaled_keys`, `scaled_values`, `weighted` and `threshold_inverse` (its largest number: no row is
@@ -82,8 +83,10 @@ const MAGNITUDE_BITS: usize = 23;
 ///
 /// # Shapes   `out_outputs [128]`, from D on 0. `logit_saturations` counts those of dropped passes too, and wraps
 /// # Formats  `operand`, `scale_mantissa`, `token_scale`, `value_norm` -> `output`
-/// # Timing   a word of keys per cycle through the multipliers (`busy`), rows and heads without a gap, as long as `softmax`
-/// (`softmax_lanes` scores per cycle) and the selection keep up, which they do from 96 keys on
+/// # Timing   one word of keys per cycle through the multipliers (`busy`), rows and heads without a gap, as long as a row's words
+/// (`ceil(n * D / multipliers)`) are not fewer than its beats in `softmax` (`ceil(n / softmax_lanes)`) and, where it is pruned,
+/// than `TopK::period(n)` over [`engines`]: at `paper` and D = 64 from 96 keys on. Rows of values never take more cycles than
+/// rows of keys, but for 7 between heads
 #[derive(LogicBlock)]
 pub struct AttentionCore {
     name: ModuleName,

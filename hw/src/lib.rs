@@ -23,6 +23,7 @@ pub mod attention_core;
 pub mod bitwidth_converter;
 pub mod credits;
 pub mod crossbar;
+pub mod csr;
 pub mod delay;
 pub mod dot_product;
 pub mod fifo;

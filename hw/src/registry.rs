@@ -3,6 +3,7 @@
 use crate::attention_core::AttentionCore;
 use crate::bitwidth_converter::BitwidthConverter;
 use crate::crossbar::Crossbar;
+use crate::csr::Csr;
 use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fifo::Fifo;
@@ -28,6 +29,7 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("csr", |c| emit(Csr::new(c))),
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
     ("attention_core", |c| emit(AttentionCore::new(c))),

@@ -395,10 +395,8 @@ impl Logic for WriteBack {
         for j in 0..128 {
             self.outputs[j].clock.next = self.clock.val();
             self.outputs[j].d.next = self.outputs[j].q.val();
-            if self.advance.val() {
-                if j + self.step_outputs.val() < 128 {
-                    self.outputs[j].d.next = self.outputs[j + self.step_outputs.val()].q.val();
-                }
+            if (j + self.step_outputs.val() < 128) & self.advance.val() {
+                self.outputs[j].d.next = self.outputs[j + self.step_outputs.val()].q.val();
             }
             if self.accept_row.val() {
                 self.outputs[j].d.next = self.row_outputs[j].val();

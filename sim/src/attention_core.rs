@@ -370,7 +370,7 @@ impl AttentionCore {
     }
 
     /// Streams between the parts, and whether a beat waits on each.
-    pub fn waits(&self) -> [(&'static str, bool); 13] {
+    pub fn waits(&self) -> [(&'static str, bool); 14] {
         let route = self.routes.front();
         let (local_open, mark) = (self.local_values.ready(route), self.marks.front() == Some(&false));
         let scored = self.softmax.output(1).is_some();
@@ -388,6 +388,7 @@ impl AttentionCore {
             ("kept values wait", self.local_values.offers() && !self.requests.ready(self.values.ready())),
             ("requests wait", self.requests.front().is_some() && !self.values.ready()),
             ("values wait", self.values.front().is_some() && !self.outputs.ready()),
+            ("outputs wait", self.outputs.front().is_some() && !self.head_rows.ready()),
             ("head rows wait", self.head_rows.front().is_some() && !self.importance.ready(2)),
         ]
     }

@@ -13,6 +13,7 @@ pub mod attention_core;
 pub mod bitwidth_converter;
 pub mod cosim;
 pub mod crossbar;
+pub mod csr;
 pub mod cycle;
 pub mod dot_product;
 pub mod fifo;

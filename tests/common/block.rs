@@ -78,6 +78,23 @@ where
     Stalls::EVERY.into_iter().map(run).collect()
 }
 
+/// The configuration whose gates are played (`SPATTEN_GATES=eighth`, see `make gates`).
+fn gates() -> Option<String> {
+    std::env::var("SPATTEN_GATES").ok().filter(|name| !name.is_empty())
+}
+
+/// The configuration that another simulator is shown: `tiny`, or the one whose gates are played.
+pub fn replayed() -> ArchConfig {
+    ArchConfig::named(gates().as_deref().unwrap_or("tiny")).expect("SPATTEN_GATES names a configuration")
+}
+
+/// What of a long stimulus is played: gates take a second for a few dozen cycles.
+pub fn played<T>(stimulus: Vec<T>) -> Vec<T> {
+    let every = if gates().is_some() { 9 } else { 1 };
+    // Not the first: it is often the longest.
+    stimulus.into_iter().skip(every - 1).step_by(every).collect()
+}
+
 /// Writes a design as a folder below `target/`: a file per module, and `files.f`.
 pub fn write(design: &Design, name: &str) -> std::path::PathBuf {
     let folder = spatten_testkit::workspace_root().join("target").join(name);
@@ -92,7 +109,8 @@ pub fn write(design: &Design, name: &str) -> std::path::PathBuf {
     folder
 }
 
-/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle.
+/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle; with
+/// `SPATTEN_GATES` also of the block's ECP5 netlist.
 #[track_caller]
 pub fn same_in_icarus<M>(bench: &BlockBench<M>, design: &Design, name: &str)
 where
@@ -105,13 +123,20 @@ where
     let file = folder.join("vectors.txt");
     std::fs::write(&file, vectors).expect("target/ can be written");
     let script = spatten_testkit::workspace_root().join("scripts/iverilog_replay.py");
-    let out = std::process::Command::new(script).arg(&folder).arg(&design.top).arg(&file).output();
-    let out = out.expect("scripts/iverilog_replay.py runs (python3)");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{name}: {text}");
-    // Two cycles of reset come before the run's own.
-    assert!(text.contains(&format!("checked {} cycles", report.cycles + 2)), "{name}: {text}");
-    println!("{name} in Icarus Verilog: {}", text.trim());
+    for kind in ["", "--gates"] {
+        if kind == "--gates" && gates().is_none() {
+            break;
+        }
+        let mut replay = std::process::Command::new(&script);
+        replay.arg(&folder).arg(&design.top).arg(&file).args(["--timeout", "7200"]);
+        let out = replay.args((!kind.is_empty()).then_some(kind)).output();
+        let out = out.expect("scripts/iverilog_replay.py runs (python3)");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{name}: {text}");
+        // Two cycles of reset come before the run's own.
+        assert!(text.contains(&format!("checked {} cycles", report.cycles + 2)), "{name}: {text}");
+        println!("{name} in Icarus Verilog: {}", text.trim());
+    }
 }
 
 /// Asserts that a broken design is found out under some stall pattern, and that the report says `what`.
@@ -182,7 +207,7 @@ fn with_fault(design: &Design, stream: &str, field: &str, fault: Option<u8>) -> 
     assign {valid} = v & ~({{{lanes}{{1'b0}}}} | (hold | lose));
     assign r = ({ready} & ~({{{lanes}{{1'b0}}}} | hold)) | lose;
     assign {field} = d ^ ({{{bits}{{1'b0}}}} | flip);
-    {inside} inside({connections});
+    {inside} block({connections});
 endmodule
 ",
         ports = ports.join(", "),

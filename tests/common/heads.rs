@@ -5,9 +5,8 @@ use spatten_arch::config::{HEAD_DIMS, MAX_HEADS};
 use spatten_arch::format::{Formats, TOKEN_SCALE_FRACTION, VALUE_NORM_BITS};
 use spatten_golden::dot_product::{self, ScaleFactor};
 use spatten_golden::{importance_accumulator, multiply_value, radix_select, requant_decision, softmax, top_k};
-use spatten_sim::attention_core::{AttentionCore, Input, Name, Output, Outputs, Pins, Row};
+use spatten_sim::attention_core::{Input, Name, Output, Outputs, Pins, Row};
 use spatten_sim::cosim::Coverage;
-use spatten_sim::cycle::CycleModel;
 use spatten_sim::importance_accumulator::{self as importance, Command, ROW_BITS, Word};
 use spatten_sim::key_buffer::{self, Size};
 use spatten_sim::{dot_product as dots, value_buffer};
@@ -47,6 +46,9 @@ pub struct Job {
     cut: [u64; 2],
     kept: u32,
 }
+
+/// Rows whose outputs wait inside while only their scores are accumulated.
+const FEW: u32 = 12;
 
 /// One head of keys and values.
 struct Head {
@@ -147,7 +149,9 @@ impl Job {
     /// The rows since the last such command belong to this one, and are read.
     fn accumulate(&mut self, mean: bool) {
         let rows = std::mem::take(&mut self.kept);
-        self.command(Command::Accumulate { rows, head_rows: rows, weighted: self.pins.weighted });
+        let (weighted, apart, cut) = (self.pins.weighted, rows <= FEW, self.cut);
+        self.cut[1] *= u64::from(!apart);
+        self.command(Command::Accumulate { rows, head_rows: if apart { 0 } else { rows }, weighted });
         let (keys, lanes) = (self.config.keys_on_chip, self.config.softmax_lanes);
         let value = |&(sum, rows): &(u64, u64)| {
             if mean { importance_accumulator::mean(sum, rows, &self.formats.token_mean).0 } else { sum }
@@ -164,6 +168,11 @@ impl Job {
             .collect();
         self.outputs[2].extend(words);
         self.command(Command::Read { heads: false, mean, count: keys as u32 });
+        if apart {
+            // Outputs have waited meanwhile.
+            self.cut[1] = cut[1];
+            self.command(Command::Accumulate { rows: 0, head_rows: rows, weighted });
+        }
         let heads: Vec<_> = self
             .heads
             .iter()
@@ -368,8 +377,14 @@ impl Job {
             coverage.add("head without keys", u64::from(keys == 0));
             let per_pass = words_of(keys) as i64;
             let fitting = (budget / (2 * per_pass)).clamp(1, 40) as u64;
-            let per_head = if shape == Shape::Short { 1 + rng.below(fitting) } else { 1 + rng.below(fitting.min(8)) };
-            let shared = 1 + rng.below(3) as usize * usize::from(rng.below(3) == 0);
+            let per_head = if count == 1 {
+                8
+            } else if shape == Shape::Short {
+                1 + rng.below(fitting)
+            } else {
+                1 + rng.below(fitting.min(8))
+            };
+            let shared = 1 + rng.below(3) as usize * usize::from(count != 1 && rng.below(3) == 0);
             coverage.add("heads that share keys", u64::from(shared > 1));
             // Six keys of the largest values and equal scores: the largest sums, six probabilities that were rounded up.
             let extreme = keys == 6;
@@ -402,7 +417,7 @@ impl Job {
             rows -= queries.len() as i64;
             job.head(&head, &queries, &mut rng, coverage);
             count += 1;
-            if count % 7 == 3 {
+            if count < 3 || count % 7 == 3 {
                 job.accumulate(count % 2 == 0);
             }
         }
@@ -426,25 +441,6 @@ impl Job {
         let rows = std::mem::take(&mut job.kept);
         job.command(Command::Accumulate { rows, head_rows: rows, weighted: false });
         job
-    }
-
-    /// The model's count of saturations after all beats, nothing pausing.
-    pub fn model_saturations(&self, config: &ArchConfig) -> u64 {
-        let mut model = AttentionCore::new(config, self.pins);
-        let mut next = vec![0; self.inputs.len()];
-        let mut idle = 0;
-        while idle < 2_000 {
-            let mut accepted = vec![];
-            for (beats, next) in self.inputs.iter().zip(&mut next) {
-                let beat = beats.get(*next).filter(|_| model.ready(accepted.len())).cloned();
-                *next += usize::from(beat.is_some());
-                accepted.push(beat);
-            }
-            let taken: Vec<bool> = (0..self.outputs.len()).map(|port| model.output(port).is_some()).collect();
-            idle = if accepted.iter().any(Option::is_some) || taken.contains(&true) { 0 } else { idle + 1 };
-            model.clock(&mut accepted, &taken);
-        }
-        model.logit_saturations().into()
     }
 }
 
