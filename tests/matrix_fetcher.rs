@@ -17,7 +17,7 @@ mod memory;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, port_faults, verilog};
 use memory::{Answers, Memory, Plane, insert};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
@@ -504,11 +504,16 @@ fn faults_are_caught() {
     let config = ArchConfig::eighth();
     let design = design("matrix_fetcher", &config);
     let run = random(&config, 8_000, Answers::Anywhere(30), 3);
-    let fault = |module: &str, from: &str, to: &str, what: &str| {
-        let verilog = broken(&design, &format!("matrix_fetcher{module}"), from, to);
+    let find = |verilog: &Verilog, to: &str, what: &str| {
         let stalls = Stalls::Random { input_permille: 100, output_permille: 300 };
-        let found = run.check(&verilog, stalls).err().unwrap_or_else(|| panic!("{to:?} is not found out"));
+        let found = run.check(verilog, stalls).err().unwrap_or_else(|| panic!("{to:?} is not found out"));
         assert!(found.contains(what), "expected {what:?} in {found}");
+    };
+    for (verilog, what) in port_faults(&design, "word", "data") {
+        find(&verilog, "a fault at the port", &what);
+    }
+    let fault = |module: &str, from: &str, to: &str, what: &str| {
+        find(&broken(&design, &format!("matrix_fetcher{module}"), from, to), to, what);
     };
     let resume = "resume_6_1_next = (((((~first_s_4)";
     fault("_addresses", "{10'd0, word_6_1}) + {31'd0, resume_6_1}", "{10'd0, word_6_1})", "request_address of port");
