@@ -86,7 +86,7 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
     for config in configurations() {
         let bits = Formats::new(&config).probability.width();
         let size = Size { bits, lanes: config.topk_lanes, keys: config.keys_on_chip };
-        let rows = rows::rows(size, 2_200, &mut Rng::new(seed(1)));
+        let rows = rows::rows(size, 3_200, &mut Rng::new(seed(1)));
         cover(&rows, size, &mut coverage);
         let bench = bench(verilog(&design("radix_select", &config)), &config.name, size, &rows, 0);
         let reports = run_all(&bench, rows.len(), &mut coverage);
