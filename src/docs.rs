@@ -5,7 +5,8 @@ use crate::output;
 use anyhow::Context;
 use clap::Args;
 use spatten_arch::format::Formats;
-use spatten_arch::{ArchConfig, blocks};
+use spatten_arch::registers::{self, Page};
+use spatten_arch::{ArchConfig, blocks, c_header, descriptor};
 use std::path::PathBuf;
 
 /// Arguments of `spatten docs`.
@@ -19,6 +20,11 @@ pub struct DocsArgs {
     root: PathBuf,
 }
 
+/// Files that are generated as a whole.
+fn files() -> [(&'static str, String); 1] {
+    [("driver/include/spatten.h", c_header::text())]
+}
+
 /// A generated region: file, its name in the markers, and its text.
 fn regions() -> Vec<(&'static str, &'static str, String)> {
     let formats = |arch: ArchConfig| Formats::new(&arch).markdown();
@@ -26,6 +32,13 @@ fn regions() -> Vec<(&'static str, &'static str, String)> {
         ("README.md", "blocks", blocks::markdown()),
         ("docs/formats.md", "formats", formats(ArchConfig::paper())),
         ("docs/formats.md", "configurations", configurations()),
+        ("docs/registers.md", "registers", registers::markdown(Page::Registers)),
+        ("docs/registers.md", "counters", registers::counters_markdown()),
+        ("docs/registers.md", "doorbells", registers::markdown(Page::Doorbells)),
+        ("docs/registers.md", "jobs", descriptor::jobs_markdown()),
+        ("docs/registers.md", "parameters", descriptor::parameters_markdown()),
+        ("docs/registers.md", "state", descriptor::state_markdown()),
+        ("docs/registers.md", "completions", descriptor::completions_markdown()),
     ]
 }
 
@@ -75,9 +88,23 @@ pub fn command(args: &DocsArgs) -> Result<(), Failure> {
             output::write_atomically(&path, new.as_bytes())?;
         }
     }
+    for (file, text) in files() {
+        let path = args.root.join(file);
+        // A file that is not there is stale.
+        if std::fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+            continue;
+        }
+        stale.push(file.into());
+        if !args.check {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make", folder.display()))?;
+            }
+            output::write_atomically(&path, text.as_bytes())?;
+        }
+    }
     match (args.check, stale.is_empty()) {
-        (_, true) => println!("generated tables are current"),
-        (false, _) => println!("wrote {}", stale.join(", ")),
+        (_, true) => output::say("what is generated is current\n")?,
+        (false, _) => output::say(&format!("wrote {}\n", stale.join(", ")))?,
         (true, _) => return Err(Failure::Job(anyhow::anyhow!("stale: {}; run `make docs`", stale.join(", ")))),
     }
     Ok(())

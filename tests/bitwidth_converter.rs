@@ -1,6 +1,7 @@
 //! `bitwidth_converter`: RTL against `golden::bitwidth_converter`, in every cycle.
 
 #[path = "common/block.rs"]
+#[allow(dead_code)]
 mod block;
 #[path = "common/fetch.rs"]
 #[allow(dead_code)]
@@ -9,7 +10,9 @@ mod fetch;
 #[allow(dead_code)]
 mod memory;
 
-use block::{broken, caught, configurations, design, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use fetch::{Widths, elements};
 use spatten_arch::ArchConfig;
 use spatten_arch::element::Element;
@@ -273,8 +276,8 @@ fn every_element_takes_the_documented_cycles() {
 }
 
 #[test]
-fn icarus_verilog_shows_the_same() {
-    let config = ArchConfig::tiny();
+fn another_simulator_shows_the_same() {
+    let config = replayed();
     let design = design("bitwidth_converter", &config);
     let stimulus = random(&config, 300, 3);
     same_in_icarus(&stimulus.bench(verilog(&design)), &design, "bitwidth_converter");
@@ -298,6 +301,7 @@ fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("bitwidth_converter", &config);
     let stimulus = random(&config, 1_000, 6);
+    faults_at_the_port_are_caught(&design, "out", "data", |verilog| stimulus.bench(verilog));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&stimulus.bench(broken(&design, module, from, to)), what);
     };

@@ -29,3 +29,17 @@ fn examples_of_plans_and_configurations_parse() {
     }
     checks.finish(8);
 }
+
+/// The C compiler knows every size and offset of the header that the driver's Rust types have.
+#[test]
+fn the_c_header_compiles_and_agrees() {
+    let header = workspace_root().join("driver/include/spatten.h");
+    let text =
+        std::fs::read_to_string(&header).unwrap_or_else(|e| panic!("{}: {e} (run: make docs)", header.display()));
+    assert_eq!(text, spatten_arch::c_header::text(), "stale: make docs");
+    assert!(text.matches("_Static_assert").count() > 100, "sizes and offsets are asserted");
+    let mut command = std::process::Command::new("cc");
+    command.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-x", "c"]).arg(&header);
+    let output = command.output().unwrap_or_else(|e| panic!("cc: {e} (run: make setup)"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -17,10 +17,10 @@ mod fetch;
 #[allow(dead_code)]
 mod memory;
 #[path = "common/streams.rs"]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, port_faults, verilog};
 use fetch::{Listed, Widths, jobs, planes};
 use memory::{Answers, Memory, Plane, insert};
 use spatten_arch::ArchConfig;
@@ -412,6 +412,11 @@ fn faults_are_caught() {
         let found = run.check(&verilog, stalls).err().unwrap_or_else(|| panic!("{to:?} is not found out"));
         assert!(found.contains(what), "expected {what:?} in {found}");
     };
+    for (verilog, what) in port_faults(&design, "word", "data") {
+        let stalls = Stalls::Random { input_permille: 100, output_permille: 300 };
+        let found = mixed.check(&verilog, stalls).err().expect("a fault at the port is found out");
+        assert!(found.contains(&what), "expected {what:?} in {found}");
+    }
     let fault = |module: &str, from: &str, to: &str, what: &str| fault_of(&mixed, module, from, to, what);
     let resume = "resume_6_1_next = (((((~first_s_4)";
     fault("_addresses", "{10'd0, word_6_1}) + {31'd0, resume_6_1}", "{10'd0, word_6_1})", "request_address of port");

@@ -43,10 +43,10 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 }
 
 /// All blocks, along the data's way through the chip.
-pub const BLOCKS: [Block; 23] = {
+pub const BLOCKS: [Block; 24] = {
     use Status::{Planned, Rtl};
     [
-        block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Planned, false),
+        block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
         block("fetch_path", "matrix_fetcher and a converter per lane: token lists to operands", "IV-D", Rtl, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
@@ -55,6 +55,13 @@ pub const BLOCKS: [Block; 23] = {
         block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Rtl, false),
         block("value_buffer", "double-buffered V SRAM", "IV-G, Table I", Rtl, false),
         block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-E, Fig. 11", Rtl, true),
+        block(
+            "attention_core",
+            "one head after another, from keys to outputs and importance",
+            "IV-A, Fig. 8",
+            Rtl,
+            false,
+        ),
         block("softmax", "row maximum, exponential, sum, reciprocal", "IV-F, Fig. 12", Rtl, true),
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-F", Rtl, true),
         block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Rtl, true),
@@ -70,7 +77,7 @@ pub const BLOCKS: [Block; 23] = {
         block("prefix_sum", "counts of valid lanes for zero_eliminator", "IV-C, Fig. 10", Rtl, true),
         block("top_k", "the k largest in input order, exact number of ties", "IV-B, Fig. 9", Rtl, true),
         block("multiply_value", "probabilities times values", "IV-G", Rtl, true),
-        block("write_back", "outputs, survivors and completions to memory", "IV-A", Planned, false),
+        block("write_back", "outputs, survivors and completions to memory", "IV-A", Rtl, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),
         block("ram", "the one wrapper of every memory", "Table I", Rtl, false),
         block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),

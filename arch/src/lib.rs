@@ -9,19 +9,25 @@
 //! | [`radix`] | digits of `radix_select` |
 //! | [`lfsr`] | the pivot generator of `quick_select` |
 //! | [`blocks`] | the blocks, their paper sections and how far each one is |
+//! | [`layout`] | where planes of packed elements, rows of outputs and blocks of bytes lie in card memory |
 //! | [`element`] | what the bits of a packed element are worth as an operand |
-//! | [`layout`] | where planes of packed elements lie in card memory |
+//! | [`registers`] | the registers of the PCIe function |
+//! | [`descriptor`] | jobs, completions, and what they name in card memory |
+//! | [`c_header`] | both for C |
 //! | [`plan`] | pruning plans (`PLAN.toml`) and the schedules that they stand for |
 //! | [`toml_file`] | reading TOML with errors that fit on one line |
 
 pub mod blocks;
+pub mod c_header;
 pub mod config;
+pub mod descriptor;
 pub mod element;
 pub mod format;
 pub mod layout;
 pub mod lfsr;
 pub mod plan;
 pub mod radix;
+pub mod registers;
 pub mod rom;
 pub mod toml_file;
 

@@ -10,4 +10,4 @@ pub use crate::ram::{Ram, ReadPort};
 pub use join::Join;
 pub use lane_ram::LaneRam;
 pub use multiplier::Multiplier;
-pub use rom::Rom;
+pub use rom::{BlockRom, Rom};

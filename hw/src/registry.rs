@@ -1,7 +1,9 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::attention_core::AttentionCore;
 use crate::bitwidth_converter::BitwidthConverter;
 use crate::crossbar::Crossbar;
+use crate::csr::Csr;
 use crate::dot_product::DotProduct;
 use crate::emit::{Design, EmitError, emit};
 use crate::fetch_path::FetchPath;
@@ -19,6 +21,7 @@ use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
 use crate::top_k::TopK;
 use crate::value_buffer::ValueBuffer;
+use crate::write_back::WriteBack;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
@@ -27,14 +30,17 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("csr", |c| emit(Csr::new(c))),
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
     ("fetch_path", |c| emit(FetchPath::new(c))),
+    ("attention_core", |c| emit(AttentionCore::new(c))),
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
+    ("write_back", |c| emit(WriteBack::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),

@@ -9,9 +9,11 @@
 //! Every other module is one block's model, equal to its RTL in every cycle. They are not composed into a chip yet, so a report
 //! of `spatten run` has no cycle counts.
 
+pub mod attention_core;
 pub mod bitwidth_converter;
 pub mod cosim;
 pub mod crossbar;
+pub mod csr;
 pub mod cycle;
 pub mod dot_product;
 pub mod fetch_path;
@@ -29,4 +31,5 @@ pub mod requant_decision;
 pub mod softmax;
 pub mod top_k;
 pub mod value_buffer;
+pub mod write_back;
 pub mod zero_eliminator;

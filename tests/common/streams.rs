@@ -13,7 +13,8 @@ use spatten_sim::cycle::CycleModel;
 use spatten_testkit::Rng;
 use std::collections::VecDeque;
 
-/// An array of streams that share their ports; a single stream has one lane.
+/// An array of streams that share their ports; a single stream has one lane. An input without a `ready` port is always
+/// taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Streams {
     /// Prefix of its ports.
@@ -55,14 +56,16 @@ impl Seen {
 struct Pins {
     lanes: usize,
     valid: Pin,
-    ready: Pin,
+    ready: Option<Pin>,
     /// Without the prefix.
     fields: Vec<(String, Pin, usize)>,
 }
 
 fn pins(rtl: &Model, streams: &Streams) -> Pins {
     let pin = |part: &str| rtl.pin(&format!("{}_{part}", streams.name)).unwrap();
-    let (valid, ready) = (pin("valid"), pin("ready"));
+    let ready = format!("{}_ready", streams.name);
+    let ready = rtl.ports().iter().any(|port| port.name == ready).then(|| pin("ready"));
+    let valid = pin("valid");
     let prefix = format!("{}_", streams.name);
     let fields = rtl.ports().iter().filter_map(|port| {
         let name = port.name.strip_prefix(&prefix)?;
@@ -122,16 +125,61 @@ fn fields_of<'a>(pins: &'a Pins, fields: &'a [Field]) -> impl Iterator<Item = (&
     })
 }
 
+/// Ports that belong to no stream.
+pub trait Beside<M> {
+    /// How many.
+    fn ports(&self) -> usize;
+    /// Drives those that are inputs, and tells the model.
+    fn drive(&mut self, rtl: &mut Model, model: &mut M, rng: &mut Rng);
+    /// Compares those that are outputs.
+    fn compare(&mut self, rtl: &Model, model: &M) -> Result<(), String>;
+}
+
+impl<M> Beside<M> for () {
+    fn ports(&self) -> usize {
+        0
+    }
+    fn drive(&mut self, _: &mut Model, _: &mut M, _: &mut Rng) {}
+    fn compare(&mut self, _: &Model, _: &M) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// Runs until all queues are empty and nothing has moved for a while. Ports of the model are the lanes of the first array,
 /// then those of the next.
 ///
 /// # Errors
 /// The first difference of RTL and model, or a run in which nothing moves any more although beats wait.
+#[allow(dead_code, clippy::too_many_arguments)]
 pub fn run<M>(
+    verilog: &Verilog,
+    model: M,
+    inputs: &[Streams],
+    outputs: &[Streams],
+    queues: Queues<M::Input>,
+    stalls: Stalls,
+    seed: u64,
+    seen: impl FnMut(u64, usize, &M::Output, &mut Queues<M::Input>),
+) -> Result<Seen, String>
+where
+    M: CycleModel,
+    M::Input: Beat,
+    M::Output: Beat,
+{
+    run_beside(verilog, model, inputs, outputs, &mut (), queues, stalls, seed, seen)
+}
+
+/// The same for a block with other ports `beside` its streams.
+///
+/// # Errors
+/// As [`run`], and what `beside` compares.
+#[allow(clippy::too_many_arguments)]
+pub fn run_beside<M>(
     verilog: &Verilog,
     mut model: M,
     inputs: &[Streams],
     outputs: &[Streams],
+    beside: &mut impl Beside<M>,
     mut queues: Queues<M::Input>,
     stalls: Stalls,
     seed: u64,
@@ -146,7 +194,13 @@ where
     let mut rtl = Model::load(&built, Init::Random(seed)).unwrap();
     let input_pins: Vec<Pins> = inputs.iter().map(|s| pins(&rtl, s)).collect();
     let output_pins: Vec<Pins> = outputs.iter().map(|s| pins(&rtl, s)).collect();
-    let used = 2 + input_pins.iter().chain(&output_pins).map(|p| 2 + p.fields.len()).sum::<usize>();
+    let used = 2
+        + beside.ports()
+        + input_pins
+            .iter()
+            .chain(&output_pins)
+            .map(|p| 1 + usize::from(p.ready.is_some()) + p.fields.len())
+            .sum::<usize>();
     assert_eq!(rtl.ports().len(), used, "every port is driven or compared: {:?}", rtl.ports());
     let flat = |pins: &[Pins]| pins.iter().map(|p| p.lanes).sum::<usize>();
     assert_eq!(queues.len(), flat(&input_pins));
@@ -201,9 +255,10 @@ where
         for p in &output_pins {
             let mut word = vec![0u32; p.lanes.div_ceil(32)];
             (0..p.lanes).filter(|lane| ready[port + lane]).for_each(|lane| word[lane / 32] |= 1 << (lane % 32));
-            rtl.set_bits(p.ready, &Bits::from_words(word, p.lanes as u32));
+            rtl.set_bits(p.ready.expect("an output is taken"), &Bits::from_words(word, p.lanes as u32));
             port += p.lanes;
         }
+        beside.drive(&mut rtl, &mut model, &mut rng);
         rtl.eval().map_err(|e| e.to_string())?;
 
         let differs = |signal: &str, port: usize, rtl: String, model: String| {
@@ -213,9 +268,10 @@ where
         };
         let mut port = 0;
         for (p, s) in input_pins.iter().zip(inputs) {
-            let ready = rtl.get_bits(p.ready);
+            let ready = p.ready.map(|pin| rtl.get_bits(pin));
             for lane in 0..p.lanes {
-                let (is, should) = (ready.lane(lane, 1) == 1, model.ready(port + lane));
+                let is = ready.as_ref().is_none_or(|ready| ready.lane(lane, 1) == 1);
+                let should = model.ready(port + lane);
                 if is != should {
                     return differs(&format!("{}_ready", s.name), lane, is.to_string(), should.to_string());
                 }
@@ -242,6 +298,8 @@ where
             }
             port += p.lanes;
         }
+
+        beside.compare(&rtl, &model).map_err(|e| format!("{e}   cycle {cycle}   [{stalls:?}]"))?;
 
         let mut accepted: Vec<Option<M::Input>> = Vec::with_capacity(n_in);
         for (at, slot) in offered.iter_mut().enumerate() {
