@@ -13,7 +13,7 @@ SEEDS ?= 1
 RTL = target/rtl/$(ARCH)/$(B)
 
 .PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean \
-	bench-topk rtl-block rtl-share block block-table synth fmax tools-test
+	bench-topk rtl-block rtl-share block block-table synth gates fmax fmax-table tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,9 +83,18 @@ block-table: build ## every block: lines, modules, beats checked by the last tes
 synth: rtl-block ## cells of one block on ECP5, refusing latches and loops (B=block, ARCH=eighth)
 	@scripts/synth.py $(RTL) $(B) --json $(RTL)/synth.json
 
+gates: ## a block's ECP5 netlist in Icarus Verilog shows what its RTL shows (B=dot_product, ARCH=eighth; minutes)
+	@test -n "$(B)" || { echo "which block? for example: make gates B=dot_product" >&2; exit 2; }
+	SPATTEN_GATES=$(ARCH) $(CARGO) test --locked -q --test $(B) -- --nocapture another_simulator_shows_the_same | tee target/gates.$(B)
+	@grep -q '(gates): checked' target/gates.$(B) || { echo "gates $(B): nothing was played" >&2; exit 1; }
+
 fmax: rtl-block ## clock frequency of one block, placed and routed on ECP5 (B=block, FREQ=120, SEEDS=1,2,3)
 	@sh setup.sh fmax
 	@scripts/fmax.py $(RTL) $(B) --freq $(FREQ) --seeds $(SEEDS) --json $(RTL)/fmax.json
+
+fmax-table: build ## place and route of the blocks that set the clock, three seeds each; rewrites docs/fmax.md (an hour)
+	@sh setup.sh fmax
+	@scripts/fmax_table.py $(SPATTEN) --freq $(FREQ)
 
 tools-test: ## half a minute: synthesis, replay and proofs accept what is right and refuse what is broken on purpose
 	@scripts/flow_selftest.sh

@@ -5,8 +5,8 @@
 
 A second simulator, four-state: what Verilator's two states hide (a register that no reset reaches) shows here as x.
 
---gates plays them to the ECP5 netlist of scripts/synth.py: what the mapper made must still do the same. Blocks with
-multipliers or block RAM are refused there, since yosys brings no models of these.
+--gates plays them to the ECP5 netlist of scripts/synth.py: what the mapper made must still do the same. Models of the
+cells are yosys's, those of multiplier and block RAM are ours (scripts/ecp5_cells.v).
 
 VECTORS is text. First line: the ports in the order of the columns, `in:NAME:WIDTH` or `out:NAME:WIDTH`, without the clock.
 Then one line per clock cycle, one hex value per port: inputs as they are driven while the clock is low, outputs as they
@@ -27,6 +27,8 @@ from pathlib import Path
 
 import flow
 import synth
+
+RENAMED = "replayed_"
 
 BENCH = """\
 module replay;
@@ -86,18 +88,53 @@ def read(path):
     return ports, cycles
 
 
+def bus(name, width):
+    return [f"{name}{i}" for i in reversed(range(width))]
+
+
+def shell(cell, model, scalars, buses, outputs, parameters, wide_parameter=()):
+    """The cell with a port per bit, as netlists name it, around a model with buses. Renamed: yosys's own is an empty box."""
+    ways = [f"{'output' if name in outputs else 'input'} {bit}" for name, width in buses for bit in bus(name, width)]
+    inside = [f".{name}({{{', '.join(bus(name, width))}}})" for name, width in buses] + [f".{name}({name})" for name in scalars]
+    passed = [f".{name}({name})" for name, _ in parameters]
+    given = [f"{name} = {value}" for name, value in parameters]
+    if wide_parameter:
+        name, parts = wide_parameter
+        passed.append(f".{name}({{{', '.join(reversed(parts))}}})")
+        given += [f"[319:0] {part} = 0" for part in parts]
+    return (f"module {RENAMED}{cell} #(parameter {', parameter '.join(given)}) "
+            f"({', '.join([f'input {name}' for name in scalars] + ways)});\n"
+            f"  {model} #({', '.join(passed)}) is({', '.join(inside)});\nendmodule\n")
+
+
+def shells():
+    multiplier = shell(
+        "MULT18X18D", "ecp5_multiplier", ["SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB"],
+        [("A", 18), ("B", 18), ("C", 18), ("P", 36)], ["P"],
+        [(f"REG_{name}_CLK", '"NONE"') for name in ("INPUTA", "INPUTB", "INPUTC", "PIPELINE", "OUTPUT")])
+    sides = [(name + side, width) for side in "AB" for name, width in (("AD", 14), ("DI", 18), ("DO", 18), ("CS", 3))]
+    texts = {"REGMODE_": '"NOREG"', "WRITEMODE_": '"NORMAL"', "CSDECODE_": '"0b000"', "DATA_WIDTH_": "18"}
+    memory = shell(
+        "DP16KD", "ecp5_memory", [name + side for side in "AB" for name in ("CLK", "CE", "OCE", "WE", "RST")], sides, ["DOA", "DOB"],
+        [(name + side, value) for side in "AB" for name, value in texts.items()]
+        + [("CLKAMUX", '"CLKA"'), ("CLKBMUX", '"CLKB"'), ("RESETMODE", '"SYNC"'), ("ASYNC_RESET_RELEASE", '"SYNC"'), ("GSR", '"AUTO"')],
+        ("INITVAL", [f"INITVAL_{i:02X}" for i in range(64)]))
+    return multiplier + memory
+
+
 def gates(folder, top, timeout):
-    """The netlist as Verilog, with yosys's models of the cells."""
-    result, kept = synth.synthesise(folder, top, "ecp5", timeout)
-    if unmodelled := [f"{result['cells'][key]} {synth.ECP5_LABELS[key]}" for key in ("dsp", "bram") if result["cells"][key]]:
-        flow.fail(f"replay {top}: no models for its {' and '.join(unmodelled)}; only the RTL can be played", 2)
-    netlist = kept / "netlist.v"
-    ran = flow.run([flow.YOSYS, "-q", "-p", f'read_rtlil "{kept}/netlist.il"; write_verilog -noattr "{netlist}"'],
+    """The netlist as Verilog, with models of the cells."""
+    _, kept = synth.synthesise(folder, top, "ecp5", timeout)
+    netlist, boxes = kept / "netlist.v", kept / "shells.v"
+    boxes.write_text(shells())
+    ran = flow.run([flow.YOSYS, "-q", "-p", f'read_rtlil "{kept}/netlist.il"; '
+                    + "; ".join(f"chtype -set {RENAMED}{cell} t:{cell}" for cell in ("MULT18X18D", "DP16KD"))
+                    + f'; write_verilog -noattr -selected "{netlist}"'],
                    kept / "write.log", timeout)
     models = Path(shutil.which(flow.YOSYS)).resolve().parent.parent / "share/yosys/ecp5"
     if ran.status != 0 or not (models / "cells_sim.v").is_file():
         flow.fail(f"replay {top}: no netlist, or no cells_sim.v in {models}\n{flow.errors_of(ran.text)}", 2)
-    return [netlist, models / "cells_sim.v"], [f"-I{models}"]
+    return [netlist, boxes, Path(__file__).with_name("ecp5_cells.v"), models / "cells_sim.v"], [f"-I{models}"]
 
 
 def main():

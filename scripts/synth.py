@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Synthesises one block with yosys, refuses what is never meant, counts cells.
 
-    scripts/synth.py DIR TOP [--target ecp5|generic] [--json OUT]
+    scripts/synth.py DIR TOP [--target ecp5|generic] [--json OUT] [--check]
 
 DIR holds the Verilog and `files.f`. Refused (status 1, by name): latches, combinational loops, nets with several drivers
 or none. An unchanged block is not synthesised again: results are kept under target/synth by the hash of what went in.
 
 Targets: `ecp5` is synth_ecp5, with abc9 where yosys manages it (the line says which). `generic` is LUT6 and flip-flops;
 multipliers and memories stay whole and are counted as such, so it compares blocks, not parts.
+
+--check stops before the mapping, in seconds: what is refused above, and an output that an input reaches without a flip-flop
+between them (all handshakes of blocks are registered, so that blocks can be wired in any order).
 """
 
 import argparse
@@ -43,6 +46,26 @@ def front(files, top, lib):
         "check -assert",
         "design -load words",
     ]
+
+
+# Memories are read where their address is; a write is seen a cycle later.
+REGISTERS = "$dff,$dffe,$adff,$sdff,$memwr,$memwr_v2"
+
+
+def check(folder, top, timeout):
+    """Only what is refused."""
+    files = flow.sources(folder)
+    kept = flow.CACHE / f"{top}-check-{flow.digest(Path(__file__), *files)[:24]}"
+    commands = [*front(files, top, False), f'tee -o {kept}/paths.txt select -list i:* %co*:-{REGISTERS} o:* %i']
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "check.ys").write_text("\n".join(commands) + "\n")
+    ran = flow.run([flow.YOSYS, "-s", str(kept / "check.ys")], kept / "check.log", timeout)
+    if ran.status != 0:
+        flow.fail(f"check {top}: refused\n{refusal(ran.text) or flow.errors_of(ran.text)}")
+    if paths := (kept / "paths.txt").read_text().split():
+        names = ", ".join(name.split("/", 1)[-1] for name in paths)
+        flow.fail(f"check {top}: refused\nreached from an input without a register: {names}")
+    print(f"check {top}: no latch, no loop, one driver each, registered outputs ({ran.seconds:.1f} s)")
 
 
 def script(files, top, target, abc9):
@@ -169,8 +192,12 @@ def main():
     options.add_argument("top")
     options.add_argument("--target", choices=["ecp5", "generic"], default="ecp5")
     options.add_argument("--json", metavar="OUT", help="write the counts there; - is the terminal")
+    options.add_argument("--check", action="store_true", help="only look for what is refused; no mapping, no counts")
     options.add_argument("--timeout", type=float, default=1800, metavar="S")
     given = options.parse_args()
+    if given.check:
+        check(given.dir, given.top, given.timeout)
+        return
     result, _ = synthesise(given.dir, given.top, given.target, given.timeout)
     print(line(result))
     if given.json == "-":

@@ -2,10 +2,12 @@
 
 use crate::device::Device;
 use crate::{docs, eval, infer, rtl, run};
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use spatten_arch::ArchConfig;
 use spatten_arch::toml_file::one_line;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Sparse attention with cascade token and head pruning, local value pruning and progressive quantization.
@@ -46,6 +48,18 @@ pub struct MachineArgs {
     pub device: Device,
 }
 
+impl MachineArgs {
+    /// The files that are read, with their names for messages.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let mut files = vec![];
+        if ArchConfig::named(&self.arch).is_none() {
+            files.push(("--arch", Path::new(&self.arch)));
+        }
+        files.extend(self.plan.as_deref().map(|plan| ("--plan", plan)));
+        files
+    }
+}
+
 /// Why a command ended without a result.
 #[derive(Debug)]
 pub enum Failure {
@@ -77,6 +91,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // --help and --version.
             let _ = e.print();
             return ExitCode::SUCCESS;
+        }
+        Err(e) if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let command = Cli::command();
+            let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+            eprintln!("error: no command, expected one of {} (see spatten --help)", names.join(", "));
+            return ExitCode::from(2);
         }
         Err(e) => {
             let text = e.to_string();

@@ -103,8 +103,8 @@ pub fn command(args: &DocsArgs) -> Result<(), Failure> {
         }
     }
     match (args.check, stale.is_empty()) {
-        (_, true) => println!("what is generated is current"),
-        (false, _) => println!("wrote {}", stale.join(", ")),
+        (_, true) => output::say("what is generated is current\n")?,
+        (false, _) => output::say(&format!("wrote {}\n", stale.join(", ")))?,
         (true, _) => return Err(Failure::Job(anyhow::anyhow!("stale: {}; run `make docs`", stale.join(", ")))),
     }
     Ok(())

@@ -216,10 +216,11 @@ pub fn command(args: &EvalArgs) -> Result<(), Failure> {
     for (origin, plan) in &plans {
         evaluator.machine(plan, origin)?;
     }
-    println!("{}", evaluator.set.summary());
+    let mut head = format!("{}\n", evaluator.set.summary());
     for half in [Half::Tune, Half::Test] {
-        println!("dense f64: Spearman {:.4} on the {} half", evaluator.dense_spearman(half), half.name());
+        let _ = writeln!(head, "dense f64: Spearman {:.4} on the {} half", evaluator.dense_spearman(half), half.name());
     }
+    say(&head)?;
 
     if let Some(folder) = &args.sweep {
         sweep::run(&evaluator, folder)?;
@@ -228,14 +229,18 @@ pub fn command(args: &EvalArgs) -> Result<(), Failure> {
         search::run(&evaluator, folder)?;
     }
     if !plans.is_empty() {
-        println!("\ntest half:");
         let mut table = Table::new();
         for (origin, plan) in &plans {
             table.row(origin, &evaluator.measure(plan, origin, Half::Test)?);
         }
-        print!("{}", table.text());
+        say(&format!("\ntest half:\n{}", table.text()))?;
     }
     Ok(())
+}
+
+/// Prints; what is lost when that fails is the job's result.
+fn say(text: &str) -> Result<(), Failure> {
+    output::say(text).map_err(|e| Failure::Job(e.into()))
 }
 
 /// Rows of qualities, readable as text and as Markdown.

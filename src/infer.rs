@@ -167,9 +167,11 @@ struct InferReport {
 pub fn command(args: &InferArgs) -> Result<(), Failure> {
     let machine = Machine::load(&args.machine)?;
     let texts = args.texts.read()?;
-    for path in [&args.out, &args.report].into_iter().flatten() {
-        output::check_writable(path)?;
-    }
+    let outputs = [("--out", &args.out), ("--report", &args.report)];
+    let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?))).collect();
+    let mut inputs = args.machine.files();
+    inputs.extend(args.texts.file.as_deref().map(|file| ("--file", file)));
+    output::check_places(&outputs, &inputs)?;
     let encoder = load_model(&args.texts.model)?;
     let tokens = texts.iter().map(|t| encoder.tokenize(t)).collect::<Result<Vec<_>, _>>()?;
     check(&machine, &encoder, tokens.iter().map(|t| t.ids.len()).max().unwrap_or(0))?;
@@ -227,9 +229,9 @@ pub fn command(args: &InferArgs) -> Result<(), Failure> {
         similarity: matrix(&|i| results[i].1.embedding.vector.clone()),
         sentences,
     };
-    print!("{}", summary(&report, &encoder));
-
     let job = |e: output::OutputError| Failure::Job(e.into());
+    output::say(&summary(&report, &encoder)).map_err(job)?;
+
     if let Some(path) = &args.report {
         let json = serde_json::to_string_pretty(&report).context("report to JSON").map_err(Failure::Job)?;
         output::write_atomically(path, format!("{json}\n").as_bytes()).map_err(job)?;
@@ -367,13 +369,14 @@ pub fn calibration(encoder: &Encoder, ids: &[&[u32]]) -> Calibration {
 /// Runs `spatten calibrate`.
 pub fn calibrate(args: &CalibrateArgs) -> Result<(), Failure> {
     let texts = args.texts.read()?;
-    output::check_writable(&args.out)?;
+    let inputs: Vec<_> = args.texts.file.as_deref().map(|file| ("--file", file)).into_iter().collect();
+    output::check_places(&[("--out", &args.out)], &inputs)?;
     let encoder = load_model(&args.texts.model)?;
     let tokens = texts.iter().map(|t| encoder.tokenize(t)).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<&[u32]> = tokens.iter().map(|t| &t.ids[..]).collect();
     write_calibration(&args.out, &calibration(&encoder, &ids))?;
-    println!("{}: absolute maxima of q, k and v over {} sentences", args.out.display(), texts.len());
-    Ok(())
+    let done = format!("{}: absolute maxima of q, k and v over {} sentences\n", args.out.display(), texts.len());
+    output::say(&done).map_err(|e| Failure::Job(e.into()))
 }
 
 /// Writes a calibration table.

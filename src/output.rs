@@ -29,6 +29,14 @@ pub enum OutputError {
         /// What should be there.
         expected: &'static str,
     },
+    /// The path is that of another file of the same run.
+    #[error("{}: cannot write: it is also {other}, expected a file of its own", one_line(.path))]
+    Collision {
+        /// The file.
+        path: PathBuf,
+        /// What else it is.
+        other: &'static str,
+    },
 }
 
 fn one_line(path: &Path) -> String {
@@ -42,6 +50,46 @@ fn one_line(path: &Path) -> String {
 /// Where the folder does not exist or cannot be written, or the path is a directory or device.
 pub fn check_writable(path: &Path) -> Result<(), OutputError> {
     temporary(path).map(drop)
+}
+
+/// [`check_writable`] for every output of a run, which must be neither one of its inputs nor another of its outputs. Each has
+/// its name for messages.
+///
+/// # Errors
+/// As [`check_writable`], and where two names are one file.
+pub fn check_places(outputs: &[(&'static str, &Path)], inputs: &[(&'static str, &Path)]) -> Result<(), OutputError> {
+    for (i, (_, path)) in outputs.iter().enumerate() {
+        check_writable(path)?;
+        let others = inputs.iter().chain(&outputs[..i]);
+        let same = others.into_iter().find(|(_, other)| resolved(other) == resolved(path));
+        if let Some((other, _)) = same {
+            return Err(OutputError::Collision { path: path.to_path_buf(), other });
+        }
+    }
+    Ok(())
+}
+
+/// One path for all names of a file, whether it exists or not.
+fn resolved(path: &Path) -> PathBuf {
+    let in_folder = |path: &Path| {
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(|| in_folder(path)).unwrap_or_else(|| path.into())
+}
+
+/// Writes to standard output. A reader that has gone has read what it wanted: that is no error.
+///
+/// # Errors
+/// Where the system refuses, for example because the disk behind a redirection is full.
+pub fn say(text: &str) -> Result<(), OutputError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(OutputError::Write { path: "standard output".into(), source: e })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file so that it has all of `bytes` or, after an error or interruption, is as it was before.

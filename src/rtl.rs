@@ -1,12 +1,13 @@
 //! `spatten rtl`: Verilog of a configuration, one file per module, and the list of files.
 
 use crate::cli::Failure;
-use crate::output::write_atomically;
+use crate::output::{say, write_atomically};
 use clap::Args;
 use spatten_arch::ArchConfig;
 use spatten_hw::emit::{Design, Module};
 use spatten_hw::registry;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The list of files, in an order in which every module stands before its users; `verilator -f`, `yosys -f`.
@@ -54,7 +55,7 @@ pub fn command(args: &RtlArgs) -> Result<(), Failure> {
         write(folder, &config, &designs, args.block.is_some())?;
     }
     if args.share {
-        share(&designs);
+        say(&share(&designs)).map_err(|e| Failure::Job(e.into()))?;
     }
     Ok(())
 }
@@ -102,14 +103,15 @@ fn write(folder: &Path, config: &ArchConfig, designs: &[(&str, Design)], one: bo
     Ok(())
 }
 
-fn share(designs: &[(&str, Design)]) {
-    println!("{:24} {:>8} {:>8} {:>8}", "block", "modules", "kernel", "text");
+fn share(designs: &[(&str, Design)]) -> String {
+    let mut table = format!("{:24} {:>8} {:>8} {:>8}\n", "block", "modules", "kernel", "text");
     let mut all: BTreeMap<&str, &Module> = BTreeMap::new();
     for (name, design) in designs {
         let (native, text) = design.lines();
-        println!("{name:24} {:8} {native:8} {text:8}", design.modules.len());
+        let _ = writeln!(table, "{name:24} {:8} {native:8} {text:8}", design.modules.len());
         all.extend(design.modules.iter().map(|m| (m.name.as_str(), m)));
     }
     let lines = |native| -> usize { all.values().filter(|m| m.native == native).map(|m| m.text.lines().count()).sum() };
-    println!("{:24} {:8} {:8} {:8}  (each module once)", "all", all.len(), lines(true), lines(false));
+    let _ = writeln!(table, "{:24} {:8} {:8} {:8}  (each module once)", "all", all.len(), lines(true), lines(false));
+    table
 }

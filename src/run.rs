@@ -74,7 +74,7 @@ pub fn command(args: &RunArgs) -> Result<(), Failure> {
             let json = serde_json::to_string_pretty(&report).context("report to JSON").map_err(Failure::Job)?;
             output::write_atomically(path, format!("{json}\n").as_bytes()).map_err(job)?;
         }
-        None => print!("{}", report.summary()),
+        None => output::say(&report.summary()).map_err(job)?,
     }
     Ok(())
 }
@@ -84,10 +84,11 @@ fn check_trace(machine: &Machine, origin: &str, trace: &Trace) -> Result<(), Fai
 }
 
 fn check_outputs(args: &RunArgs) -> Result<(), Failure> {
-    for path in [&args.out, &args.report].into_iter().flatten() {
-        output::check_writable(path)?;
-    }
-    Ok(())
+    let outputs = [("--out", &args.out), ("--report", &args.report)];
+    let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?))).collect();
+    let mut inputs = args.machine.files();
+    inputs.push(("the workload", &args.workload));
+    Ok(output::check_places(&outputs, &inputs)?)
 }
 
 /// One byte per token or head of every layer: alive when the layer starts.

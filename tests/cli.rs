@@ -784,6 +784,19 @@ fn places_that_cannot_be_written_are_refused_before_any_work() {
     }
     desk.refused(&mut checks, &["run", "c.csv", "--report", "nowhere/r"], &["nowhere/r: cannot write: "]);
     expected += REFUSAL + 1;
+    // One file for two things.
+    desk.write("plan.toml", "");
+    for (args, text) in [
+        (vec!["--out", "same", "--report", "same"], "same: cannot write: it is also --out, expected a file of its own"),
+        (vec!["--out", "same", "--report", "folder/../same"], "it is also --out"),
+        (vec!["--report", "./w"], "./w: cannot write: it is also the workload"),
+        (vec!["--plan", "plan.toml", "--out", "plan.toml"], "plan.toml: cannot write: it is also --plan"),
+    ] {
+        desk.refused(&mut checks, &[&["run", "w"], &args[..]].concat(), &[text]);
+        expected += REFUSAL + 1;
+    }
+    checks.eq((desk.bytes("w"), desk.bytes("plan.toml")), (small(), vec![]), || "inputs".into());
+    expected += 1;
     expected += read_only_folder(&desk, &mut checks);
     checks.eq(std::fs::read_dir(desk.path("folder")).unwrap().count(), 0, || "something in the folder".into());
     checks.finish(expected as u64 + 1);
@@ -822,4 +835,28 @@ fn an_existing_output_is_replaced_only_by_a_whole_one() {
     checks.that(SafeTensors::deserialize(&desk.bytes("out")).is_ok(), || "a good run".into());
     checks.eq(desk.listing(), ["bad", "out", "w"].map(String::from).to_vec(), || "no temporary file".into());
     checks.finish(REFUSAL as u64 + 4);
+}
+
+/// A reader that goes away is no failure; a full disk behind standard output is one, and no bug.
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_may_be_closed_or_full() {
+    let mut checks = Checks::new("cli_stdout");
+    let desk = Desk::new();
+    desk.write("w", small());
+    let run = |stdout: std::process::Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spatten"));
+        let child = command.current_dir(desk.0.path()).args(["run", "w"]).stdout(stdout);
+        let output = child.stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    checks.eq(run(writer.into()), (Some(0), String::new()), || "nobody reads".into());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (status, stderr) = run(full.into());
+    checks.eq(status, Some(1), || stderr.clone());
+    checks.that(stderr.starts_with("error: standard output: cannot write: No space left"), || stderr.clone());
+    checks.eq(stderr.matches('\n').count(), 1, || stderr.clone());
+    checks.finish(4);
 }

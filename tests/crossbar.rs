@@ -4,9 +4,10 @@
 #[allow(dead_code)]
 mod block;
 #[path = "common/streams.rs"]
+#[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, port_faults, verilog};
 use spatten_hw::{crossbar as rtl, emit::emit};
 use spatten_sim::cosim::{Beat, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::crossbar::Crossbar;
@@ -117,7 +118,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
     let mut coverage = Coverage::default();
     for config in configurations() {
         let (ports, verilog) = (config.channels, verilog(&design("crossbar", &config)));
-        let count = 2_400usize.div_ceil(ports);
+        let count = 3_400usize.div_ceil(ports);
         for stalls in Stalls::EVERY {
             // Uniform; all to one; runs to the same output.
             for pattern in 0..3 {
@@ -126,7 +127,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
                     0 => rng.below(ports as u64) as usize,
                     1 => 0,
                     _ => {
-                        if i % 8 == 0 {
+                        if i.is_multiple_of(8) {
                             run = rng.below(ports as u64) as usize;
                         }
                         run
@@ -134,7 +135,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
                 };
                 let report = check(&verilog, ports, queues(ports, count, to), stalls).unwrap_or_else(|e| panic!("{e}"));
                 report.cover(&mut coverage);
-                checks.that(report.taken.iter().sum::<u64>() >= 2_400, || config.name.clone());
+                checks.that(report.taken.iter().sum::<u64>() >= 3_400, || config.name.clone());
             }
         }
     }
@@ -159,13 +160,16 @@ fn permutations_and_one_output_run_at_full_throughput() {
 #[test]
 fn faults_are_caught() {
     let design = emit(rtl::Crossbar::new(2, BITS as usize)).unwrap();
-    let fault = |module: &str, from: &str, to: &str, what: &str| {
-        let verilog = broken(&design, module, from, to);
+    let find = |verilog: &Verilog, what: &str| {
         let random = |_: usize, _: usize, rng: &mut Rng| rng.below(2) as usize;
         let stalls = Stalls::Random { input_permille: 100, output_permille: 300 };
-        let found = check(&verilog, 2, queues(2, 300, random), stalls).expect_err("a fault");
+        let found = check(verilog, 2, queues(2, 300, random), stalls).expect_err("a fault");
         assert!(found.contains(what), "expected {what:?} in {found}");
     };
+    for (verilog, what) in port_faults(&design, "out", "data") {
+        find(&verilog, &what);
+    }
+    let fault = |module: &str, from: &str, to: &str, what: &str| find(&broken(&design, module, from, to), what);
     fault("crossbar", "behind_0_next = (-(chosen_0 << 1));", "behind_0_next = 2'd0;", "out_data of port 0 differs");
     fault(
         "crossbar",

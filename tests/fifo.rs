@@ -4,7 +4,10 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, broken_design, caught, configurations, design, run_all, same_in_icarus, verilog};
+use block::{
+    broken, broken_design, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus,
+    verilog,
+};
 use spatten_hw::{emit::emit, fifo};
 use spatten_sim::cosim::{Beat, Bits, BlockBench, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::fifo::Fifo;
@@ -75,6 +78,7 @@ fn another_simulator_would_show_a_difference() {
 fn faults_are_caught() {
     let design = emit(fifo::Fifo::new(8, 4)).unwrap();
     let words = words(8, 500, &mut Rng::new(3));
+    faults_at_the_port_are_caught(&design, "out", "data", |verilog| bench(verilog, "8x4", 4, &words));
     let check = |from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, "fifo", from, to), "8x4", 4, &words), what);
     };

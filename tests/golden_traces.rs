@@ -10,11 +10,13 @@ mod common;
 
 use common::{plan_of, positions, recorded};
 use ndarray::{Array4, ArrayView3, Axis};
+use spatten_arch::plan::{QuantPlan, Tensor};
 use spatten_arch::{ArchConfig, Plan};
 use spatten_golden::fixed::{self, Fixed};
+use spatten_golden::quantiser::{Quantised, Quantiser};
 use spatten_golden::reference::Reference;
 use spatten_golden::run::{self, RunResult};
-use spatten_golden::trace::Trace;
+use spatten_golden::trace::{Mode, Trace};
 use spatten_golden::{requant_decision, softmax};
 use spatten_testkit::Checks;
 
@@ -212,6 +214,87 @@ fn importances_stay_within_their_documented_error() {
         }
     }
     println!("worst error of a token importance: {:.1} % of its documented bound", 100.0 * worst_share);
+    checks.finish_any();
+}
+
+/// L1 norms of the value rows that `reference` and `fixed` work on: `[layers][heads][tokens]`.
+fn value_norms(trace: &Trace) -> Vec<Vec<Vec<f64>>> {
+    let quantiser = Quantiser::new(QuantPlan::default());
+    let of_layer = |layer: ArrayView3<'_, f32>| {
+        let heads = layer.dim().0;
+        let integers = quantiser.tensor(Tensor::V, layer.mapv(f64::from).view(), &vec![true; heads], None);
+        let norm = |q: &Quantised, row: usize| q.full.row(row).iter().map(|x| f64::from(*x).abs()).sum::<f64>();
+        integers.iter().map(|q| (0..q.full.nrows()).map(|r| norm(q, r) * q.step.of(r)).collect()).collect()
+    };
+    trace.v.outer_iter().map(of_layer).collect()
+}
+
+/// Value-weighted importances on the same integers stay within their documented error, and survivors agree wherever the
+/// margin between the last kept and the first dropped token exceeds twice of it.
+#[test]
+fn value_weighted_importances_stay_within_their_documented_error() {
+    let Some((_, traces)) = recorded() else { return };
+    let mut checks = Checks::new("golden_weighted_importance_error");
+    let (mut worst_share, mut decisions, mut inside): (f64, u32, u32) = (0.0, 0, 0);
+    let plan = |importance: &str, keep: &str| {
+        Plan::from_toml(
+            &format!("[tokens]\nimportance = \"{importance}\"\npin = \"first:1\"\n{keep}\n[quant]\nbits = 12"),
+            "weighted",
+        )
+        .unwrap()
+    };
+    for r in &traces {
+        for mode in [Mode::Encoder, Mode::Causal] {
+            let t = &r.trace;
+            let trace = Trace::new(t.q.clone(), t.k.clone(), t.v.clone(), None, mode, None).unwrap();
+            let norms = value_norms(&trace);
+            let largest = |layer: &[Vec<f64>]| layer.iter().flatten().copied().fold(0.0, f64::max);
+            let unit = fixed::norm_unit(largest(&norms[0]));
+            let largest_norm = norms.iter().map(|l| largest(l)).fold(0.0, f64::max);
+            let per_layer = (trace.heads() * trace.rows()) as u64;
+
+            let run_plan =
+                |plan: &Plan| (run::run(&trace, plan, Reference, None), run::run(&trace, plan, paper(), None));
+            let (exact, bits) = run_plan(&plan("value_weighted", ""));
+            let plain = run::run(&trace, &plan("sum", ""), Reference, None);
+            for layer in 0..trace.layers() {
+                let rows = per_layer * (layer + 1) as u64;
+                let tokens = exact.token_importance[layer].iter().zip(&bits.token_importance[layer]);
+                for ((x, y), p) in tokens.zip(&plain.token_importance[layer]) {
+                    let bound = fixed::weighted_importance_error(rows, *x, *p, unit, largest_norm);
+                    worst_share = worst_share.max((x - y).abs() / bound);
+                    checks.near(*y, *x, bound, || format!("{} {mode:?} layer {layer}", r.name));
+                }
+            }
+
+            let (exact, bits) = run_plan(&plan("value_weighted", "keep_first_layers = 0\nr_start = 0.1\nr_end = 0.5"));
+            let (e, b) = (&exact.passes[0], &bits.passes[0]);
+            for layer in 1..trace.layers() {
+                let scores = &exact.token_importance[layer - 1];
+                let kept = &e.survivors[layer];
+                let lowest = |of: &mut dyn Iterator<Item = usize>| of.map(|p| scores[p]).fold(f64::MAX, f64::min);
+                let dropped = e.survivors[layer - 1].iter().filter(|p| !kept.contains(p));
+                let highest_dropped = dropped.map(|&p| scores[p]).fold(0.0, f64::max);
+                let cut = lowest(&mut kept.iter().copied().filter(|&p| p != 0));
+                let rows = per_layer * layer as u64;
+                // A token with this score has at most so many probabilities: its smallest norm counts.
+                let smallest = norms[..layer].iter().flatten().flatten().copied().fold(f64::MAX, f64::min);
+                let error = 2.0 * fixed::weighted_importance_error(rows, cut, cut / smallest, unit, largest_norm);
+                decisions += 1;
+                if cut - highest_dropped > error {
+                    checks.eq(&b.survivors[layer], kept, || format!("{} {mode:?} survivors {layer}", r.name));
+                } else {
+                    inside += 1;
+                    if b.survivors[layer] != *kept {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    println!("worst error of a value-weighted importance: {:.1} % of its documented bound", 100.0 * worst_share);
+    println!("{inside} of {decisions} decisions inside the documented error");
+    assert!(inside * 2 < decisions, "{inside} of {decisions} decisions were not compared");
     checks.finish_any();
 }
 

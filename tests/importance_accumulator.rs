@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
 use spatten_arch::format::Formats;
@@ -91,7 +91,7 @@ impl Script {
             when(before == 2, "the first word two beats after itself");
             when(increments.len() == self.config.keys_on_chip, "all keys");
             when(increments.len() == 1, "one key");
-            when(increments.iter().any(|&i| i == 1 << 16), "probability of 1");
+            when(increments.contains(&(1 << 16)), "probability of 1");
             before = beats;
             let row = Arc::new(Scores { probability: vec![0; increments.len()], increment: increments.clone() });
             let norms: Arc<[u32]> = norms.as_slice().into();
@@ -344,10 +344,21 @@ fn cycles_are_as_documented() {
 }
 
 #[test]
+fn another_simulator_shows_the_same() {
+    let config = ArchConfig::tiny();
+    let design = design("importance_accumulator", &config);
+    let script = random_script(&config, 300, &mut Rng::new(6));
+    same_in_icarus(&script.bench(verilog(&design)).0, &design, "importance_accumulator");
+}
+
+#[test]
 fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("importance_accumulator", &config);
     let script = random_script(&config, 300, &mut Rng::new(7));
+    for (stream, field) in [("read", "importance"), ("head_read", "importance"), ("done", "token_saturations")] {
+        faults_at_the_port_are_caught(&design, stream, field, |verilog| script.bench(verilog).0);
+    }
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&script.bench(broken(&design, module, from, to)).0, what);
     };

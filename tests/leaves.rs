@@ -6,7 +6,7 @@ mod common;
 
 use spatten_hw::emit::emit;
 use spatten_hw::hdl::{Block, Clock, In, Num, Signal, simulate};
-use spatten_hw::leaf::{LaneRam, Multiplier, Ram, ReadPort, Rom};
+use spatten_hw::leaf::{BlockRom, LaneRam, Multiplier, Ram, ReadPort, Rom};
 use spatten_sim::cosim::{Bits, Cache, Init, Model};
 use spatten_testkit::{Checks, Rng};
 
@@ -150,4 +150,26 @@ fn the_table_is_its_model() {
         checks.eq(rtl.get(word), expected, || format!("verilog {i}"));
     }
     checks.finish(128);
+}
+
+#[test]
+fn the_table_in_block_ram_is_its_model() {
+    let mut checks = Checks::new("leaf_block_rom");
+    let mut rng = Rng::new(4);
+    let words: Vec<u64> = (0..64).map(|_| rng.below(1 << 43)).collect();
+    let table = || BlockRom::new("test", words.clone(), 43);
+    let (mut rust, mut rtl) = (table(), rtl(table()));
+    rust.connect_all();
+    let [index, word] = ["index", "word"].map(|name| rtl.pin(name).unwrap());
+    for cycle in 0..CYCLES {
+        let at = if cycle < 64 { cycle } else { rng.below(64) };
+        rust.index.next = (at as usize).into();
+        edge(&mut rust, |r| &mut r.clock);
+        rtl.set(index, at);
+        rtl.step().unwrap();
+        rtl.eval().unwrap();
+        checks.eq(rust.word.val(), (words[at as usize] as usize).into(), || format!("model {at}"));
+        checks.eq(rtl.get(word), words[at as usize], || format!("verilog {at}"));
+    }
+    checks.finish(2 * CYCLES);
 }

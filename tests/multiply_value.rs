@@ -8,7 +8,9 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::format::{Formats, TOKEN_SCALE_FRACTION};
@@ -285,7 +287,7 @@ fn other_widths_and_sizes_are_right_too() {
 
 #[test]
 fn another_simulator_shows_the_same() {
-    let config = ArchConfig::tiny();
+    let config = replayed();
     let design = design("multiply_value", &config);
     let mut rng = Rng::new(9);
     let rows = random_rows(&config, 32, 100, &mut rng);
@@ -301,6 +303,7 @@ fn faults_are_caught() {
     let mut rows = random_rows(&config, 32, 200, &mut rng);
     rows.extend(edge_rows(&config, 32));
     let beats = beats(&config, 32, &rows, &mut rng, &mut Coverage::default());
+    faults_at_the_port_are_caught(&design, "out", "outputs", |verilog| bench(verilog, &config, 32, &beats));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), &config, 32, &beats), what);
     };

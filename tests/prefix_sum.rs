@@ -4,11 +4,11 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
 use spatten_golden::prefix_sum as golden;
 use spatten_hw::emit::emit;
 use spatten_hw::prefix_sum::PrefixSum as Rtl;
-use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Verilog, seed};
+use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::prefix_sum::{Counts, PrefixSum};
 use spatten_testkit::{Checks, Rng};
@@ -101,13 +101,22 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
 }
 
 #[test]
-fn every_pattern_of_one_to_eight_lanes() {
+fn every_pattern_of_one_to_sixteen_lanes() {
     let mut coverage = Coverage::default();
     for lanes in [1, 2, 4, 8] {
         let beats = all(lanes);
         let rtl = emit(Rtl::new(lanes)).unwrap();
         run_all(&bench(verilog(&rtl), &format!("{lanes} lanes"), &beats), beats.len(), &mut coverage);
     }
+    let beats = all(16);
+    let bench = bench(verilog(&emit(Rtl::new(16)).unwrap()), "16 lanes", &beats);
+    bench.run(Stalls::None).unwrap_or_else(|e| panic!("{e}")).finish(1 << 16);
+}
+
+#[test]
+fn another_simulator_shows_the_same() {
+    let design = emit(Rtl::new(8)).unwrap();
+    same_in_icarus(&bench(verilog(&design), "8 lanes", &all(8)), &design, "prefix_sum");
 }
 
 #[test]
@@ -115,6 +124,7 @@ fn faults_are_caught() {
     let design = emit(Rtl::new(4)).unwrap();
     let mut beats = all(4);
     beats.extend(all(4));
+    faults_at_the_port_are_caught(&design, "out", "counts", |verilog| bench(verilog, "4 lanes", &beats));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), "4 lanes", &beats), what);
     };

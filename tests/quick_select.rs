@@ -6,11 +6,15 @@
 //! ```
 
 #[path = "common/block.rs"]
+#[allow(dead_code)]
 mod block;
 #[path = "common/selection.rs"]
 mod rows;
 
-use block::{broken, caught, configurations, design, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, played, replayed, run_all, same_in_icarus,
+    verilog,
+};
 use rows::{Row, adversary, beats};
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::quick_select::{self as golden, Selection};
@@ -269,12 +273,12 @@ fn every_row_of_up_to_five_scores_of_two_bits_with_every_k() {
 }
 
 #[test]
-fn icarus_verilog_shows_the_same() {
-    let config = spatten_arch::ArchConfig::tiny();
+fn another_simulator_shows_the_same() {
+    let config = replayed();
     let shape = Shape { bits: 13, lanes: config.topk_lanes, keys: config.keys_on_chip };
-    let rows = all_rows(shape, 300, &mut Rng::new(seed(4)));
+    let rows = played(all_rows(shape, 300, &mut Rng::new(seed(4))));
     let design = design("quick_select", &config);
-    same_in_icarus(&bench(verilog(&design), "tiny", shape, &rows), &design, "quick_select");
+    same_in_icarus(&bench(verilog(&design), &config.name, shape, &rows), &design, "quick_select");
 }
 
 #[test]
@@ -282,6 +286,7 @@ fn faults_are_caught() {
     let shape = Shape { bits: 5, lanes: 4, keys: 16 };
     let design = emit(hw::QuickSelect::new(5, 4, 16)).unwrap();
     let rows = all_rows(shape, 300, &mut Rng::new(seed(3)));
+    faults_at_the_port_are_caught(&design, "out", "score", |verilog| bench(verilog, "4x5-16", shape, &rows));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), "4x5-16", shape, &rows), what);
     };

@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 use spatten_golden::requant_decision;
@@ -87,9 +87,22 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
 }
 
 #[test]
+fn another_simulator_shows_the_same() {
+    let config = ArchConfig::tiny();
+    let design = design("requant_decision", &config);
+    let (bench, _) = bench(verilog(&design), &config, 0.05, 1_000, &mut Coverage::default());
+    same_in_icarus(&bench, &design, "requant_decision");
+}
+
+#[test]
 fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("requant_decision", &config);
+    for (stream, field) in [("decision", "keep"), ("refetch", "row")] {
+        faults_at_the_port_are_caught(&design, stream, field, |verilog| {
+            bench(verilog, &config, 0.1, 500, &mut Coverage::default()).0
+        });
+    }
     let check = |from: &str, to: &str, what: &str| {
         let verilog = broken(&design, "requant_decision", from, to);
         caught(&bench(verilog, &config, 0.1, 500, &mut Coverage::default()).0, what);

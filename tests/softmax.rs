@@ -3,10 +3,11 @@
 #[path = "common/block.rs"]
 #[allow(dead_code)]
 mod block;
-#[allow(dead_code)]
 mod common;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::{Formats, LOGIT_FRACTION, TOKEN_SCALE_FRACTION};
 use spatten_golden::dot_product::{self, ScaleFactor};
@@ -351,12 +352,30 @@ fn real_rows_of_a_transformer_are_equal() {
 }
 
 #[test]
+fn another_simulator_shows_the_same() {
+    let config = replayed();
+    let design = design("softmax", &config);
+    let mut rng = Rng::new(seed(0x1ca));
+    // At `eighth` a row of all keys takes 512 beats.
+    let sizes: Vec<usize> = (0..40).map(|_| rng.below(70) as usize).chain([config.keys_on_chip, 0, 1, 2]).collect();
+    let rows: Rows =
+        sizes.iter().map(|&n| (random_row(n.min(config.keys_on_chip), &mut rng), rng.below(4) > 0)).collect();
+    let (bench, _) = bench(verilog(&design), &config, &rows, &mut Coverage::default());
+    same_in_icarus(&bench, &design, "softmax");
+}
+
+#[test]
 fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("softmax", &config);
     let mut rng = Rng::new(8);
     let mut rows: Rows = directed(&config).into_iter().map(|row| (row, true)).collect();
     rows.extend((0..300).map(|i| (random_row(i % 20, &mut rng), i % 4 > 0)));
+    for (stream, field) in [("sum", "sum"), ("out", "probability")] {
+        faults_at_the_port_are_caught(&design, stream, field, |verilog| {
+            bench(verilog, &config, &rows, &mut Coverage::default()).0
+        });
+    }
     let check = |module: &str, from: &str, to: &str, what: &str| {
         let (bench, _) = bench(broken(&design, module, from, to), &config, &rows, &mut Coverage::default());
         caught(&bench, what);

@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::TOKEN_SCALE_FRACTION;
 use spatten_hw::{emit::emit, value_buffer as rtl};
@@ -112,7 +112,7 @@ impl Stimulus {
         let mut heads = 0;
         while stimulus.out.len() < beats {
             let count = if heads == 0 { most } else { 1 + rng.below(most as u64) as usize };
-            let requests = 1 + rng.below(beats as u64 / 8) as usize;
+            let requests = if heads == 1 { 1 } else { 1 + rng.below(beats as u64 / 8) as usize };
             let request = |_| {
                 let n = match rng.below(6) {
                     0 => rng.below(rows as u64 + 1) as usize,
@@ -163,12 +163,15 @@ fn every_row_comes_out_with_its_weight_under_every_stall() {
     let mut coverage = Coverage::default();
     for config in configurations() {
         let verilog = verilog(&design("value_buffer", &config));
+        let mut beats = 0;
         for (dim, scaled) in (0..4).flat_map(|dim| [(dim, false), (dim, true)]) {
-            let stimulus = Stimulus::random(size(&config), dim, scaled, 300, &mut coverage);
+            let stimulus = Stimulus::random(size(&config), dim, scaled, 1_300, &mut coverage);
             let name = format!("{} D={} scaled={scaled}", config.name, 16 << dim);
             let reports = run_all(&stimulus.bench(verilog.clone(), &name), stimulus.out.len(), &mut coverage);
-            checks.that(reports.iter().map(|r| r.checked[0].1).sum::<u64>() >= 1_500, || name);
+            checks.that(reports.iter().all(|r| r.checked[0].1 >= 1_300), || name);
+            beats += stimulus.out.len();
         }
+        checks.that(beats >= 10_000, || format!("{}: {beats} beats", config.name));
     }
     coverage.require(&["bubble", "back-pressure", "stall", "conflict", "all in one place", "no conflict", "no row"]);
     coverage.require(&["one request", "last row"]);
@@ -221,10 +224,19 @@ fn beats_narrower_and_wider_than_words_work() {
 }
 
 #[test]
+fn another_simulator_shows_the_same() {
+    let config = ArchConfig::tiny();
+    let design = design("value_buffer", &config);
+    let stimulus = Stimulus::random(size(&config), 1, true, 200, &mut Coverage::default());
+    same_in_icarus(&stimulus.bench(verilog(&design), "tiny"), &design, "value_buffer");
+}
+
+#[test]
 fn faults_are_caught() {
     let config = ArchConfig::eighth();
     let design = design("value_buffer", &config);
     let stimulus = Stimulus::random(size(&config), 1, true, 200, &mut Coverage::default());
+    faults_at_the_port_are_caught(&design, "out", "data", |verilog| stimulus.bench(verilog, "eighth"));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&stimulus.bench(broken(&design, module, from, to), "eighth"), what);
     };

@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
 use spatten_golden::zero_eliminator as golden;
 use spatten_hw::emit::emit;
 use spatten_hw::zero_eliminator::ZeroEliminator as Rtl;
@@ -152,10 +152,10 @@ fn cover(beats: &[In], lanes: usize, coverage: &mut Coverage) {
         let total: usize = row.iter().map(kept).sum();
         coverage.add("nothing kept", u64::from(total == 0));
         coverage.add("all kept", u64::from(total == row.len() * lanes));
-        coverage.add("ends full", u64::from(total > 0 && total % lanes == 0));
+        coverage.add("ends full", u64::from(total > 0 && total.is_multiple_of(lanes)));
         coverage.add("one beat", u64::from(row.len() == 1));
         let before = total - kept(&row[row.len() - 1]);
-        coverage.add("full beat was the last", u64::from(total == before && total > 0 && total % lanes == 0));
+        coverage.add("full beat was the last", u64::from(total == before && total > 0 && total.is_multiple_of(lanes)));
         coverage.add("kept none in the last beat", u64::from(total > 0 && kept(&row[row.len() - 1]) == 0));
     }
     coverage.add("pause", pauses(beats, lanes));
@@ -236,9 +236,17 @@ fn every_pattern_of_two_beats_of_small_sizes() {
 }
 
 #[test]
+fn another_simulator_shows_the_same() {
+    let design = emit(Rtl::new(4, 3)).unwrap();
+    let beats = rows(4, 3, 1_000, &mut Rng::new(4));
+    same_in_icarus(&bench(verilog(&design), "4x3", &beats).0, &design, "zero_eliminator");
+}
+
+#[test]
 fn faults_are_caught() {
     let design = emit(Rtl::new(4, 3)).unwrap();
     let beats = rows(4, 3, 600, &mut Rng::new(3));
+    faults_at_the_port_are_caught(&design, "out", "data", |verilog| bench(verilog, "4x3", &beats).0);
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), "4x3", &beats).0, what);
     };

@@ -43,17 +43,24 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 }
 
 /// All blocks, along the data's way through the chip.
-pub const BLOCKS: [Block; 22] = {
+pub const BLOCKS: [Block; 23] = {
     use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
-        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Planned, false),
+        block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),
         block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Rtl, true),
         block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Rtl, false),
         block("value_buffer", "double-buffered V SRAM", "IV-G, Table I", Rtl, false),
         block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-E, Fig. 11", Rtl, true),
+        block(
+            "attention_core",
+            "one head after another, from keys to outputs and importance",
+            "IV-A, Fig. 8",
+            Rtl,
+            false,
+        ),
         block("softmax", "row maximum, exponential, sum, reciprocal", "IV-F, Fig. 12", Rtl, true),
         block("requant_decision", "does this row need its LSBs?", "III-D, IV-F", Rtl, true),
         block("importance_accumulator", "cumulative token and head scores", "III-A, III-B", Rtl, true),

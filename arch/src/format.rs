@@ -33,7 +33,9 @@ pub const QUERY_SCALE_BITS: u32 = SCALE_MANTISSA_BITS + 6;
 /// Bits of a value norm relative to the norm unit of its context.
 pub const VALUE_NORM_BITS: u32 = 18;
 /// log2 of how far norms may grow above those of the context's first layer before they saturate.
-pub const VALUE_NORM_HEADROOM: i32 = 5;
+pub const VALUE_NORM_HEADROOM: u32 = 5;
+/// Fraction bits of a value norm; see [`Formats::value_norm`].
+pub const VALUE_NORM_FRACTION: u32 = VALUE_NORM_BITS - VALUE_NORM_HEADROOM;
 /// log2 of the units of head importance in one unit of the largest output of the context's first layer.
 pub const HEAD_UNIT_FRACTION: i32 = 8;
 /// Fraction bits of the decay factor.
@@ -158,8 +160,10 @@ pub struct Formats {
     pub probability: Format,
     /// A probability as `importance_accumulator` sees it.
     pub importance_increment: Format,
-    /// L1 norm of a value row, relative to the largest of the context.
+    /// L1 norm of a value row, relative to the largest of the context's first layer.
     pub value_norm: Format,
+    /// A probability times a norm, as it enters the sum.
+    pub weighted_increment: Format,
     /// Cumulative importance of a token.
     pub token_importance: Format,
     /// Importance divided by the number of rows that could see the token.
@@ -312,11 +316,20 @@ impl Formats {
             value_norm: format(
                 "value_norm",
                 u,
-                0,
-                VALUE_NORM_BITS as i32,
+                VALUE_NORM_HEADROOM as i32,
+                VALUE_NORM_FRACTION as i32,
                 Saturates,
                 "norm unit of the context",
-                "keeps a value-weighted increment in the format of a plain one; 13 bits for the first layer's largest and a factor 32 for later ones",
+                "18 bits for a DSP: 13 for the first layer's largest and a factor 32 for later ones",
+            ),
+            weighted_increment: format(
+                "weighted_increment",
+                u,
+                VALUE_NORM_HEADROOM as i32 + 1,
+                INCREMENT_FRACTION as i32,
+                Impossible,
+                "norm unit of the context",
+                "as fine as a plain increment, so headroom costs integer bits: with 5 fewer fraction bits real traces lost other tokens",
             ),
             token_importance: format(
                 "token_importance",
@@ -368,7 +381,7 @@ impl Formats {
     }
 
     /// All formats in the order of the data's way through the chip.
-    pub fn all(&self) -> [&Format; 20] {
+    pub fn all(&self) -> [&Format; 21] {
         [
             &self.operand,
             &self.dot,
@@ -384,6 +397,7 @@ impl Formats {
             &self.probability,
             &self.importance_increment,
             &self.value_norm,
+            &self.weighted_increment,
             &self.token_importance,
             &self.token_mean,
             &self.value_sum,

@@ -262,7 +262,7 @@ impl<'de> Deserialize<'de> for Bits {
             12
         }
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a width, or a table of widths q, k, v")]
+        #[serde(untagged, expecting = "bits: expected a whole number of bits, or a table of them for q, k, v")]
         enum Either {
             All(u32),
             Each(Each),
@@ -328,10 +328,7 @@ impl Pin {
 impl<'de> Deserialize<'de> for Pin {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(
-            untagged,
-            expecting = "pin = \"none\", \"first:N\", \"last:N\", \"first:N+last:M\" or a list of positions"
-        )]
+        #[serde(untagged, expecting = "pin: expected none, first:N, last:N, first:N+last:M or a list of positions")]
         enum Either {
             Text(String),
             List(Vec<usize>),
@@ -347,8 +344,8 @@ impl<'de> Deserialize<'de> for Pin {
         for part in text.split('+') {
             let count = part.split_once(':').and_then(|(word, n)| Some((word.trim(), n.trim().parse().ok()?)));
             match count {
-                Some(("first", n)) => pin.first = n,
-                Some(("last", n)) => pin.last = n,
+                Some(("first", n)) if pin.first == 0 => pin.first = n,
+                Some(("last", n)) if pin.last == 0 => pin.last = n,
                 _ => {
                     return Err(D::Error::custom(format!(
                         "pin = {text:?}, expected none, first:N, last:N, first:N+last:M or a list of positions"
@@ -632,6 +629,9 @@ mod tests {
             ("[tokens]\nimportance = \"decay:2\"", "GAMMA = 2"),
             ("[tokens]\nimportance = \"max\"", "importance = \"max\""),
             ("[tokens]\npin = \"middle:3\"", "pin = \"middle:3\""),
+            ("[tokens]\npin = \"first:1+first:2\"", "pin = \"first:1+first:2\", expected none, first:N"),
+            ("[tokens]\npin = [-1]", "test.toml:2: pin: expected none, first:N"),
+            ("[quant]\nbits = -1", "test.toml:2: bits: expected a whole number of bits"),
             ("[quant]\nbits = 0", "quant.bits.q = 0"),
             ("[quant]\nbits = 17", "quant.bits.q = 17"),
             ("[quant]\nthreshold = 2.0", "quant.threshold = 2"),

@@ -3,7 +3,8 @@
 //! # Documented errors against [`crate::reference`] on the same quantised inputs
 //! - probability: [`crate::softmax::ERROR_BOUND`] = 2^-11;
 //! - refetch decision: [`crate::requant_decision::DECISION_ERROR`] = 2^-13 of the largest probability;
-//! - token importance: [`token_importance_error`]; head importance: [`head_importance_error`];
+//! - token importance: [`token_importance_error`], value-weighted [`weighted_importance_error`]; head importance:
+//!   [`head_importance_error`];
 //! - a cascade decision: [`token_decision_error`], [`head_decision_error`].
 
 use crate::attention::LayerInput;
@@ -16,7 +17,7 @@ use ndarray::{Array2, ArrayView1};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::{HEAD_DIMS, MAX_HEADS};
 use spatten_arch::format::{
-    Formats, HEAD_UNIT_FRACTION, INCREMENT_FRACTION, TOKEN_SCALE_FRACTION, VALUE_NORM_BITS, VALUE_NORM_HEADROOM,
+    Formats, HEAD_UNIT_FRACTION, INCREMENT_FRACTION, TOKEN_SCALE_FRACTION, VALUE_NORM_FRACTION,
 };
 use spatten_arch::plan::{Importance, Split, Tensor};
 
@@ -35,7 +36,7 @@ pub struct CapacityError {
 pub struct Fixed {
     formats: Formats,
     datapath_bits: u32,
-    /// Real value of 2^VALUE_NORM_BITS of a value norm; set by the first layer with a value other than 0.
+    /// Real value of a value norm of 1.0; set by the first layer with a value other than 0.
     norm_unit: Option<f64>,
     /// Real value of 1 of a head's importance; likewise.
     head_unit: Option<f64>,
@@ -46,6 +47,15 @@ pub struct Fixed {
 /// logit, exponential and reciprocal errors, 2^-13 together on rows that are not adversarial.
 pub fn token_importance_error(rows: u64, importance: f64) -> f64 {
     4.0 * (rows as f64 / 3.0).sqrt() * (-17f64).exp2() + importance * (-13f64).exp2()
+}
+
+/// The same with `importance = "value_weighted"`, for a token whose probabilities sum to `plain`, with the context's
+/// [`norm_unit`] and the largest norm of any layer: a norm is rounded to 2^-14 of the unit, the same way in every row; each
+/// product to 2^-17 of the unit, and its probability to 2^-17 of the norm.
+pub fn weighted_importance_error(rows: u64, importance: f64, plain: f64, unit: f64, largest_norm: f64) -> f64 {
+    token_importance_error(rows, 0.0) * (unit + largest_norm)
+        + plain * unit * (-14f64).exp2()
+        + importance * (-13f64).exp2()
 }
 
 /// Smallest margin between the last kept and the first dropped token at which `fixed` decides as f64 does, from the score
@@ -66,6 +76,11 @@ pub fn head_importance_error(importance: f64, prunes_values: bool) -> f64 {
 /// The same as [`token_decision_error`] for heads.
 pub fn head_decision_error(score_at_cut: f64, prunes_values: bool) -> f64 {
     2.0 * head_importance_error(score_at_cut, prunes_values)
+}
+
+/// Unit of a context's norms and weighted importances: the power of two above the largest norm of its first layer.
+pub fn norm_unit(largest: f64) -> f64 {
+    (largest.log2().floor() + 1.0).exp2()
 }
 
 /// One head of one tensor as operands.
@@ -219,10 +234,10 @@ impl Backend for Fixed {
             if self.norm_unit.is_none() {
                 let largest = used().flat_map(|v| (0..v.full.nrows()).map(|r| norm(v, r))).fold(0.0, f64::max);
                 if largest > 0.0 {
-                    self.norm_unit = Some((largest.log2().floor() + 1.0 + f64::from(VALUE_NORM_HEADROOM)).exp2());
+                    self.norm_unit = Some(norm_unit(largest));
                 }
             }
-            let one = f64::from(1u32 << VALUE_NORM_BITS);
+            let one = f64::from(1u32 << VALUE_NORM_FRACTION);
             let cap = self.formats.value_norm.max_raw() as f64;
             norms = v
                 .iter()

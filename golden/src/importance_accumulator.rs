@@ -5,7 +5,9 @@
 
 use crate::dot_product::ScaleFactor;
 use crate::softmax::divide;
-use spatten_arch::format::{DECAY_FRACTION, Format, INCREMENT_FRACTION, MEAN_FRACTION, VALUE_NORM_BITS, round_shift};
+use spatten_arch::format::{
+    DECAY_FRACTION, Format, INCREMENT_FRACTION, MEAN_FRACTION, VALUE_NORM_FRACTION, round_shift,
+};
 
 /// f64: `sum + increment`
 pub fn reference(sum: f64, increment: f64) -> f64 {
@@ -22,10 +24,10 @@ pub fn fixed(sum: u64, increment: u64, format: &Format) -> (u64, bool) {
 
 /// Increment of a token in `value_weighted` mode.
 ///
-/// # Formats   `importance_increment` * `value_norm` -> `importance_increment`
+/// # Formats   `importance_increment` * `value_norm` -> `weighted_increment`
 #[inline]
 pub fn weighted(increment: u32, value_norm: u32) -> u64 {
-    round_shift(i64::from(increment) * i64::from(value_norm), VALUE_NORM_BITS) as u64
+    round_shift(i64::from(increment) * i64::from(value_norm), VALUE_NORM_FRACTION) as u64
 }
 
 /// Increment of a head from one row of outputs.
@@ -110,7 +112,10 @@ mod tests {
 
     #[test]
     fn weighted_increment_is_the_product() {
-        assert_eq!(weighted(1 << 16, 1 << 17), 1 << 15);
+        assert_eq!(weighted(1 << 16, 1 << 12), 1 << 15);
+        let f = Formats::new(&ArchConfig::paper());
+        let largest = weighted(1 << 16, f.value_norm.max_raw() as u32);
+        assert!(f.weighted_increment.holds(largest as i64), "{largest}");
         assert_eq!(head_increment(&[3, -5, 0], ScaleFactor::new(2.0)), 16);
         assert_eq!(reference(1.0, 0.5), 1.5);
         assert_eq!(mean(77, 0, &Formats::new(&ArchConfig::paper()).token_mean), (0, false));

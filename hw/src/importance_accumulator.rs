@@ -18,7 +18,7 @@ use heads::Heads;
 use rescale::Rescale;
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
-use spatten_arch::format::{DECAY_FRACTION, Formats, SCALE_MANTISSA_BITS, VALUE_NORM_BITS};
+use spatten_arch::format::{DECAY_FRACTION, Formats, SCALE_MANTISSA_BITS, VALUE_NORM_BITS, VALUE_NORM_FRACTION};
 
 /// Bits of the number of rows that could see a token; more are held at the largest.
 const ROW_BITS: usize = 24;
@@ -156,7 +156,8 @@ pub struct ImportanceAccumulator {
     lanes: Param,
     levels: Param,
     lane_mask: Param,
-    norm_bits: Param,
+    norm_fraction: Param,
+    norm_rounding: Param,
     norm_middle: Param,
     norm_half: Param,
     bits: Param,
@@ -262,7 +263,7 @@ impl ImportanceAccumulator {
         let [increment, importance, head] =
             [&formats.importance_increment, &formats.token_importance, &formats.head_importance]
                 .map(|f| f.width() as usize);
-        let norm = VALUE_NORM_BITS as usize;
+        let (norm, weighted) = (VALUE_NORM_BITS as usize, formats.weighted_increment.width() as usize);
         let gamma = DECAY_FRACTION as usize + 1;
         let word = importance + ROW_BITS;
         let saturations = ROW_BITS + bits_for(keys - 1);
@@ -322,7 +323,8 @@ impl ImportanceAccumulator {
             lanes: Param::new(lanes),
             levels: Param::new(lanes.ilog2() as usize),
             lane_mask: Param::new(lanes - 1),
-            norm_bits: Param::new(norm),
+            norm_fraction: Param::new(VALUE_NORM_FRACTION as usize),
+            norm_rounding: Param::new(1 << (VALUE_NORM_FRACTION - 1)),
             norm_middle: Param::new(norm - 1),
             norm_half: Param::new(1 << (norm - 1)),
             bits: Param::new(importance),
@@ -368,7 +370,7 @@ impl ImportanceAccumulator {
             increments: vec_of(lanes, || Delay::new(increment, 2)),
             products: vec_of(lanes, || Multiplier::new(increment + 1, norm)),
             product: vec_of(lanes, || Wire::unsigned(increment + norm)),
-            increment: vec_of(lanes, || Reg::unsigned(increment)),
+            increment: vec_of(lanes, || Reg::unsigned(weighted)),
 
             step: Default::default(),
             step_read: Default::default(),
@@ -551,10 +553,10 @@ impl Logic for ImportanceAccumulator {
             self.products[i].b.next = self.in_norm[i].val() - self.norm_half.val();
             self.product[i].next = self.products[i].product.val()
                 + (self.increments[i].late.val() << self.norm_middle.val())
-                + self.norm_half.val();
+                + self.norm_rounding.val();
             self.increment[i].d.next = self.increments[i].late.val();
             if self.weighted.q.val() {
-                self.increment[i].d.next = self.product[i].val() >> self.norm_bits.val();
+                self.increment[i].d.next = self.product[i].val() >> self.norm_fraction.val();
             }
         }
 

@@ -8,4 +8,4 @@ mod rom;
 pub use crate::ram::{Ram, ReadPort};
 pub use lane_ram::LaneRam;
 pub use multiplier::Multiplier;
-pub use rom::Rom;
+pub use rom::{BlockRom, Rom};

@@ -1,5 +1,6 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
+use crate::attention_core::AttentionCore;
 use crate::bitwidth_converter::BitwidthConverter;
 use crate::crossbar::Crossbar;
 use crate::csr::Csr;
@@ -31,6 +32,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("csr", |c| emit(Csr::new(c))),
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("attention_core", |c| emit(AttentionCore::new(c))),
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),

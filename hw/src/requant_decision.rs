@@ -67,9 +67,13 @@ pub struct RequantDecision {
 impl RequantDecision {
     /// At the size of a configuration.
     pub fn new(config: &ArchConfig) -> Self {
+        Self::with_row_bits(config, bits_for(config.keys_on_chip - 1))
+    }
+
+    /// The same for rows that are named by any number of bits.
+    pub fn with_row_bits(config: &ArchConfig, row: usize) -> Self {
         let formats = Formats::new(config);
         let sum = formats.exp_sum.width() as usize;
-        let row = bits_for(config.keys_on_chip - 1);
         Self {
             name: ModuleName::new(format!("requant_decision_{sum}_{row}")),
             unused: Waiver::new(

@@ -83,9 +83,24 @@ impl TopK {
     /// Where `lanes` is not a power of two that divides `keys`.
     #[track_caller]
     pub fn new(bits: usize, lanes: usize, keys: usize) -> Self {
+        Self::named("top_k", bits, lanes, keys, true)
+    }
+
+    /// The same with a beat out per beat in: what is kept of the row's first `lanes` scores, of the next, and so on. For readers
+    /// that want to know which word of the row a beat is of. Any beat may be of 0, and lanes from `count` on hold anything.
+    ///
+    /// # Panics
+    /// As [`TopK::new`].
+    #[track_caller]
+    pub fn aligned(bits: usize, lanes: usize, keys: usize) -> Self {
+        Self::named(&format!("top_k_aligned_{bits}x{lanes}x{keys}"), bits, lanes, keys, false)
+    }
+
+    #[track_caller]
+    fn named(name: &str, bits: usize, lanes: usize, keys: usize, packed: bool) -> Self {
         let (total, count) = (bits_for(keys), bits_for(lanes));
         Self {
-            name: ModuleName::new("top_k"),
+            name: ModuleName::new(name),
             clock: Default::default(),
             reset: Default::default(),
             in_valid: Default::default(),
@@ -105,7 +120,7 @@ impl TopK {
             lanes: Param::new(lanes),
             bits: Param::new(bits),
             engine: RadixSelect::named(&format!("radix_select_{bits}x{lanes}x{keys}"), bits, lanes, keys),
-            filter: Filter::new(bits, lanes, keys),
+            filter: Filter::new(bits, lanes, keys, packed),
             take: Default::default(),
         }
     }

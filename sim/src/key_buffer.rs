@@ -136,21 +136,57 @@ impl Beat for Word {
     }
 }
 
-/// Inputs 0 `write`, 1 `scale`, 2 `read`; output 0 `out`.
+/// When beats move. `T` is whatever belongs to the answer of a request.
 ///
 /// # Timing   latency 3, 4 places; a half is read from the cycle after its last write and written from the cycle after its
 /// release
+#[derive(Debug, Clone)]
+pub struct Timing<T> {
+    halves: Halves,
+    out: CreditPipe<T>,
+}
+
+impl<T> Timing<T> {
+    /// An empty buffer; `dim` is log2(D) - 4.
+    pub fn new(dim: u32, scaled: bool) -> Self {
+        Self { halves: Halves::new(dim == 3, scaled), out: CreditPipe::new(3, 4) }
+    }
+
+    /// Who may use which half.
+    pub fn halves(&self) -> &Halves {
+        &self.halves
+    }
+
+    /// Whether a request is accepted.
+    pub fn ready(&self) -> bool {
+        self.halves.read_half().is_some() && self.out.ready()
+    }
+
+    /// The answer that is offered.
+    pub fn front(&self) -> Option<&T> {
+        self.out.front()
+    }
+
+    /// One rising edge: the ends of what is written, the accepted request and whether it releases its half, whether the
+    /// answer was taken.
+    pub fn clock(&mut self, ends: [bool; 2], request: Option<(T, bool)>, taken: bool) -> Option<T> {
+        let released = request.as_ref().is_some_and(|(_, release)| *release);
+        self.halves.clock(ends[0], ends[1], released);
+        self.out.exchange(request.map(|(answer, _)| answer), taken)
+    }
+}
+
+/// Inputs 0 `write`, 1 `scale`, 2 `read`; output 0 `out`.
 #[derive(Debug, Clone)]
 pub struct KeyBuffer {
     size: Size,
     dim: u32,
     scaled: bool,
-    halves: Halves,
+    timing: Timing<Word>,
     write_at: usize,
     scale_at: usize,
     operands: Vec<u16>,
     scales: Vec<u32>,
-    out: CreditPipe<Word>,
 }
 
 impl KeyBuffer {
@@ -160,18 +196,17 @@ impl KeyBuffer {
             size,
             dim,
             scaled,
-            halves: Halves::new(dim == 3, scaled),
+            timing: Timing::new(dim, scaled),
             write_at: 0,
             scale_at: 0,
             operands: vec![0; size.operands],
             scales: vec![0; 2 * size.keys.max(size.lanes)],
-            out: CreditPipe::new(3, 4),
         }
     }
 
     /// Bit i: half i may be read.
     pub fn full(&self) -> u64 {
-        self.halves.full()
+        self.timing.halves.full()
     }
 
     fn base(&self, half: usize) -> usize {
@@ -200,40 +235,38 @@ impl CycleModel for KeyBuffer {
 
     fn ready(&self, port: usize) -> bool {
         match port {
-            0 => self.halves.data_open(),
-            1 => self.halves.scale_open(),
-            _ => self.halves.read_half().is_some() && self.out.ready(),
+            0 => self.timing.halves.data_open(),
+            1 => self.timing.halves.scale_open(),
+            _ => self.timing.ready(),
         }
     }
 
     fn output(&self, _port: usize) -> Option<&Word> {
-        self.out.front()
+        self.timing.front()
     }
 
     fn clock(&mut self, accepted: &mut [Option<Input>], taken: &[bool]) {
-        let (mut data_ends, mut scale_ends, mut released) = (false, false, false);
+        let (mut data_ends, mut scale_ends) = (false, false);
         let mut word = None;
         if let (Some(Input::Read { address, count, last, release, .. }), Some(half)) =
-            (accepted[2].take(), self.halves.read_half())
+            (accepted[2].take(), self.timing.halves.read_half())
         {
-            word = Some(self.word(half, address as usize, count, last));
-            released = release;
+            word = Some((self.word(half, address as usize, count, last), release));
         }
-        self.out.clock(word, taken[0]);
         if let Some(Input::Write { lanes, last, .. }) = accepted[0].take() {
             let head = self.size.head(self.dim);
-            let at = self.base(self.halves.write_half()) + self.write_at % head;
+            let at = self.base(self.timing.halves.write_half()) + self.write_at % head;
             self.operands[at..at + lanes.len()].copy_from_slice(&lanes);
             self.write_at = if last { 0 } else { self.write_at + lanes.len() };
             data_ends = last;
         }
         if let Some(Input::Scale { lanes, last }) = accepted[1].take() {
             let half = self.scales.len() / 2;
-            let at = half * self.halves.write_half() + self.scale_at % half;
+            let at = half * self.timing.halves.write_half() + self.scale_at % half;
             self.scales[at..at + lanes.len()].copy_from_slice(&lanes);
             self.scale_at = if last { 0 } else { self.scale_at + lanes.len() };
             scale_ends = last;
         }
-        self.halves.clock(data_ends, scale_ends, released);
+        self.timing.clock([data_ends, scale_ends], word, taken[0]);
     }
 }

@@ -9,6 +9,7 @@
 //! Every other module is one block's model, equal to its RTL in every cycle. They are not composed into a chip yet, so a report
 //! of `spatten run` has no cycle counts.
 
+pub mod attention_core;
 pub mod bitwidth_converter;
 pub mod cosim;
 pub mod crossbar;

@@ -152,7 +152,8 @@ impl<W: Clone> Lane<W> {
 /// Fetches the rows of listed tokens; see `hw::matrix_fetcher` for the streams. `W` is what a word holds: its bytes, or nothing
 /// where only time matters.
 ///
-/// # Timing   a beat of tokens takes 2^split steps; 8 cycles to the lane's queue, 2 through a crossbar, 2 behind the arrival
+/// # Timing   a beat of tokens takes ceil(chunks / lanes) steps; 8 cycles to the lane's queue, 2 through a crossbar, 3 behind
+/// the arrival
 #[derive(Debug, Clone)]
 pub struct MatrixFetcher<W> {
     granules: usize,
@@ -192,9 +193,14 @@ impl<W: Clone> MatrixFetcher<W> {
 
     /// There is a step in this cycle, and whether it is the beat's last one.
     fn steps(&self) -> (bool, bool) {
-        let (Some(job), Some(_)) = (&self.job, &self.beat) else { return (false, false) };
+        let (Some(job), Some(beat)) = (&self.job, &self.beat) else { return (false, false) };
         let go = self.lanes.iter().all(|lane| lane.waiting.ready());
-        (go, go && self.round + 1 == 1 << job.split)
+        (go, go && self.round + 1 == self.rounds(job, beat))
+    }
+
+    /// Steps of a beat; one without tokens has one.
+    fn rounds(&self, job: &Job, beat: &Tokens) -> usize {
+        (beat.index.len() << job.split).div_ceil(self.lanes.len()).max(1)
     }
 
     /// A job would be accepted.
@@ -230,7 +236,7 @@ impl<W: Clone> MatrixFetcher<W> {
     fn step(&mut self, lane: usize, job: &Job, beat: &Tokens) -> Wanted {
         let lanes = self.lanes.len();
         let x = self.round * lanes + lane;
-        let last = beat.last && self.round + 1 == 1 << job.split;
+        let last = beat.last && self.round + 1 == self.rounds(job, beat);
         let nothing = Chunk { live: false, fresh: false, skip: 0, words: 0, tag: job.tag, last };
         let Some(&token) = beat.index.get(x >> job.split) else {
             return Wanted { chunk: nothing, channel: 0, address: 0 };
@@ -277,16 +283,17 @@ impl<W: Clone> MatrixFetcher<W> {
         let slot_bits = self.slot_bits;
         let offers = &self.offers;
         let asked = |i: usize| {
-            offers[i].0.map(|(channel, request)| {
-                (channel, Request { id: request.id | (i as u32) << slot_bits, ..request })
-            })
+            offers[i]
+                .0
+                .map(|(channel, request)| (channel, Request { id: request.id | (i as u32) << slot_bits, ..request }))
         };
         self.requests.clock(asked, request_taken);
         let slots = (1 << (slot_bits - 1)) - 1;
         let came = |channel: usize| {
             response(channel).map(|(id, word)| ((id >> slot_bits) as usize, ((id & slots) as usize, word)))
         };
-        self.responses.clock(came, |_| true);
+        let answers = &self.answers;
+        self.responses.clock(came, |lane| answers[lane].is_some());
         let (current, beat) = (self.job, self.beat.take());
         for i in 0..lanes {
             let step = match (&current, &beat) {

@@ -24,14 +24,15 @@ pub struct Filter {
     score: u64,
     equal: usize,
     pipe: CreditPipe<Gapped<Kept>>,
-    packer: Packer<Kept>,
+    /// None where a beat is what is kept of a word.
+    packer: Option<Packer<Kept>>,
     /// Rows that are done, for their memory.
     spare: Vec<Vec<u64>>,
 }
 
 impl Filter {
-    /// For `lanes` scores per cycle.
-    pub fn new(lanes: usize) -> Self {
+    /// For `lanes` scores per cycle; not `packed`, a beat is what is kept of a word.
+    pub fn new(lanes: usize, packed: bool) -> Self {
         let latency = 3 + stages(lanes) + 1 + network_latency(lanes) + 1;
         Self {
             lanes,
@@ -42,7 +43,7 @@ impl Filter {
             score: 0,
             equal: 0,
             pipe: CreditPipe::new(latency, (latency + 1).next_power_of_two()),
-            packer: Packer::new(lanes),
+            packer: packed.then(|| Packer::new(lanes)),
             spare: vec![],
         }
     }
@@ -54,7 +55,15 @@ impl Filter {
 
     /// The beat that is offered.
     pub fn front(&self) -> Option<&Packed<Kept>> {
-        self.packer.front()
+        self.packer.as_ref()?.front()
+    }
+
+    /// The same, packed or not, and whether the row ends.
+    pub fn kept(&self) -> Option<(&[Kept], bool)> {
+        match &self.packer {
+            Some(packer) => packer.front().map(|beat| (&beat.lanes[..], beat.last)),
+            None => self.pipe.front().map(|beat| (&beat.kept[..], beat.last)),
+        }
     }
 
     /// One rising edge: scores that the engine takes, its answer where that is taken, and whether a beat is.
@@ -95,9 +104,11 @@ impl Filter {
             self.row = Some(self.rows.pop_front().expect("a threshold belongs to a row"));
             (self.score, self.equal, self.next) = (score, equal, 0);
         }
-        let moves = self.packer.ready() && self.pipe.front().is_some();
+        let moves = self.packer.as_ref().map_or(taken, |packer| packer.ready() && self.pipe.front().is_some());
         let beat = self.pipe.exchange(word, moves);
-        self.packer.clock(beat, taken);
+        if let Some(packer) = &mut self.packer {
+            packer.clock(beat, taken);
+        }
     }
 }
 
@@ -111,7 +122,17 @@ pub struct TopK {
 impl TopK {
     /// For scores of `bits`, `lanes` per cycle.
     pub fn new(bits: u32, lanes: usize) -> Self {
-        Self { engine: RadixSelect::new(bits, lanes), filter: Filter::new(lanes) }
+        Self { engine: RadixSelect::new(bits, lanes), filter: Filter::new(lanes, true) }
+    }
+
+    /// The same with a beat out per beat in, whose output is [`kept`](Self::kept) alone.
+    pub fn aligned(bits: u32, lanes: usize) -> Self {
+        Self { engine: RadixSelect::new(bits, lanes), filter: Filter::new(lanes, false) }
+    }
+
+    /// What is kept, on offer, and whether the row ends.
+    pub fn kept(&self) -> Option<(&[Kept], bool)> {
+        self.filter.kept()
     }
 
     /// One rising edge; scores are accepted only where [`ready`](CycleModel::ready) of port 0, k of port 1.

@@ -119,6 +119,89 @@ impl Beat for Rows {
     }
 }
 
+/// When beats move, for requests whose rows are all of one word, so that no two share a place. `T` is whatever belongs to the
+/// last beat of a request.
+///
+/// # Timing   as [`ValueBuffer`]
+#[derive(Debug, Clone)]
+pub struct Timing<T> {
+    /// Words of a row.
+    parts: usize,
+    halves: Halves,
+    next: Option<(T, bool)>,
+    serving: Option<(T, bool)>,
+    part: usize,
+    draining: bool,
+    freeing: [bool; 3],
+    out: CreditPipe<Option<T>>,
+}
+
+impl<T> Timing<T> {
+    /// An empty buffer; `dim` is log2(D) - 4.
+    pub fn new(size: &Size, dim: u32, scaled: bool) -> Self {
+        Self {
+            parts: ((16 << dim) / size.word).max(1),
+            halves: Halves::new(dim == 3, scaled),
+            next: None,
+            serving: None,
+            part: 0,
+            draining: false,
+            freeing: [false; 3],
+            out: CreditPipe::new(6, 8),
+        }
+    }
+
+    /// Who may use which half.
+    pub fn halves(&self) -> &Halves {
+        &self.halves
+    }
+
+    fn done(&self) -> bool {
+        self.serving.is_some() && self.out.ready() && self.part + 1 == self.parts
+    }
+
+    /// Whether a request is accepted.
+    pub fn ready(&self) -> bool {
+        let open = self.halves.read_half().is_some() && !self.draining;
+        open && (self.next.is_none() || self.serving.is_none() || self.done())
+    }
+
+    /// The beat that is offered: the last one of its request, or another.
+    pub fn front(&self) -> Option<&Option<T>> {
+        self.out.front()
+    }
+
+    /// One rising edge: the ends of what is written, the accepted request and whether it releases its half, whether the
+    /// beat was taken.
+    pub fn clock(&mut self, ends: [bool; 2], request: Option<(T, bool)>, taken: bool) -> Option<Option<T>> {
+        let done = self.done();
+        let mut beat = None;
+        let mut released = false;
+        if done {
+            self.part = 0;
+            if let Some((answer, release)) = self.serving.take() {
+                beat = Some(Some(answer));
+                released = release;
+            }
+        } else if self.serving.is_some() && self.out.ready() {
+            self.part += 1;
+            beat = Some(None);
+        }
+        let freed = self.freeing[2];
+        self.freeing = [released, self.freeing[0], self.freeing[1]];
+        if self.serving.is_none() {
+            self.serving = self.next.take();
+        }
+        self.draining &= !freed;
+        if let Some((_, release)) = &request {
+            self.draining |= *release;
+            self.next = request;
+        }
+        self.halves.clock(ends[0], ends[1], freed);
+        self.out.exchange(beat, taken)
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Serving {
     request: Request,

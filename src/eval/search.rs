@@ -2,7 +2,7 @@
 //! loss, until none fits. What is saved is the product of bytes and operations, an energy-delay product: energy goes with
 //! bytes of DRAM, time of an encoder with operations.
 
-use super::{Evaluator, Half, Table};
+use super::{Evaluator, Half, Table, say};
 use crate::cli::Failure;
 use crate::output::{self, progress};
 use spatten_arch::Plan;
@@ -244,6 +244,5 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
         table.row(&format!("{name}, tune"), &current);
         table.row(&format!("{name}, test"), &test);
     }
-    println!("\n{}", table.text());
-    Ok(())
+    say(&format!("\n{}\n", table.text()))
 }

@@ -1,7 +1,7 @@
 //! Every option of a plan, one at a time, on the tune half: a table and one plot per group.
 
 use super::plot::{Series, draw};
-use super::{Evaluator, Half, Quality, Table, search};
+use super::{Evaluator, Half, Quality, Table, say, search};
 use crate::cli::Failure;
 use crate::infer::{calibration, write_calibration};
 use crate::output::{self, progress};
@@ -181,7 +181,7 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
         }
         overview.push(Series { name: group.file.into(), points });
         let _ = write!(markdown, "\n## {}\n\n![{}]({}.svg)\n\n{}", group.title, group.title, group.file, table.text());
-        println!("\n{}\n{}", group.title, table.text());
+        say(&format!("\n{}\n{}\n", group.title, table.text()))?;
         write_plot(folder, group.file, group.title, group.x_label, &series, true)?;
     }
     bar.finish_and_clear();
@@ -190,8 +190,7 @@ pub fn run(evaluator: &Evaluator, folder: &Path) -> Result<(), Failure> {
     let _ = write!(markdown, "\n## {title}\n\n![{title}](saving.svg)\n");
     let path = folder.join("table.md");
     output::write_atomically(&path, markdown.as_bytes()).map_err(|e| Failure::Job(e.into()))?;
-    println!("table and plots in {}", folder.display());
-    Ok(())
+    say(&format!("table and plots in {}\n", folder.display()))
 }
 
 fn write_plot(

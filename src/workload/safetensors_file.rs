@@ -3,7 +3,11 @@
 use super::{Workload, WorkloadError, array4, cut, finish, list_names, mask_values, parse_mode, quote};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use safetensors::{SafeTensorError, SafeTensors};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use spatten_golden::trace::Mode;
+use std::collections::HashSet;
+use std::fmt;
 
 /// Bytes of the header's length, before the header.
 const LENGTH_BYTES: usize = 8;
@@ -89,7 +93,10 @@ fn read_header(bytes: &[u8], origin: &str) -> Result<(usize, Metadata), Workload
     }
     let header = &rest[..length as usize];
     match SafeTensors::read_metadata(bytes) {
-        Ok(found) => Ok(found),
+        Ok(found) => match serde_json::from_slice::<Unique>(header) {
+            Ok(_) => Ok(found),
+            Err(e) => bad("header", cut(&e.to_string()), "each name once".into()),
+        },
         Err(SafeTensorError::InvalidHeaderDeserialization(e)) => {
             bad("header", cut(&e.to_string()), "JSON with dtype, shape and data_offsets of each tensor".into())
         }
@@ -110,6 +117,65 @@ fn read_header(bytes: &[u8], origin: &str) -> Result<(usize, Metadata), Workload
             bad(&part, found, "data_offsets as far apart as shape and type need".into())
         }
         Err(e) => bad("header", cut(&e.to_string()), "a safetensors header".into()),
+    }
+}
+
+/// An object whose keys differ, and whose values that are objects are the same. The format disallows a name twice; the crate
+/// takes the last one.
+struct Unique;
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Unique;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+                let mut seen = HashSet::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if seen.contains(&key) {
+                        return Err(A::Error::custom(format!("{} twice", quote(&key))));
+                    }
+                    seen.insert(key);
+                    map.next_value::<Unique>()?;
+                }
+                Ok(Unique)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Unique, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Unique)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Unique, E> {
+                Ok(Unique)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Unique, E> {
+                Ok(Unique)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Unique, E> {
+                Ok(Unique)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Unique, E> {
+                Ok(Unique)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Unique, E> {
+                Ok(Unique)
+            }
+
+            fn visit_unit<E>(self) -> Result<Unique, E> {
+                Ok(Unique)
+            }
+        }
+        d.deserialize_any(Keys)
     }
 }
 

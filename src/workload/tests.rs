@@ -228,6 +228,20 @@ fn damaged_header_is_named_in_one_line() {
 }
 
 #[test]
+fn names_that_are_there_twice_are_refused() {
+    let entry = |shape: &str| format!(r#""q":{{"dtype":"U8","shape":{shape},"data_offsets":[0,4]}}"#);
+    // The crate accepts both, since the last one alone is a file without gaps.
+    let tensor = format!("{{{},{}}}", entry("[4]"), entry("[2,2]"));
+    refused(parse(&with_header(&tensor, &[0; 4]), "t"), &["t: header: \"q\" twice", "expected each name once"]);
+    let metadata = format!(r#"{{"__metadata__":{{"mode":"causal","mode":"decode"}},{}}}"#, entry("[4]"));
+    refused(parse(&with_header(&metadata, &[0; 4]), "t"), &["t: header: \"mode\" twice"]);
+    let null = format!(r#"{{"__metadata__":null,{}}}"#, entry("[4]"));
+    refused(parse(&with_header(&null, &[0; 4]), "t"), &["t: tensor q: type U8"]);
+    let more = r#"{"q":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"a":-1,"b":1.5,"c":true,"d":null,"e":[{}],"f":{"a":"b"}}}"#;
+    refused(parse(&with_header(more, &[0; 4]), "t"), &["t: tensor q: type U8"]);
+}
+
+#[test]
 fn overlapping_offsets_and_gaps_name_the_tensor() {
     let entry = |name: &str, from: usize, to: usize| {
         format!(r#""{name}":{{"dtype":"U8","shape":[4],"data_offsets":[{from},{to}]}}"#)

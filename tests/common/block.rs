@@ -1,9 +1,9 @@
 //! What the tests of blocks share: RTL of a configuration, every stall pattern, deliberate faults.
 
 use spatten_arch::ArchConfig;
-use spatten_hw::emit::Design;
+use spatten_hw::emit::{Design, Module, Port};
 use spatten_hw::registry;
-use spatten_sim::cosim::{Beat, BenchError, BenchReport, BlockBench, Coverage, Stalls, Verilog};
+use spatten_sim::cosim::{Beat, BenchError, BenchReport, Bits, BlockBench, Coverage, Stalls, Verilog};
 use spatten_sim::cycle::CycleModel;
 
 /// Configurations that a test runs: `paper` only in `make test-long` (`SPATTEN_LONG=1`).
@@ -78,15 +78,26 @@ where
     Stalls::EVERY.into_iter().map(run).collect()
 }
 
-/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle.
-#[track_caller]
-pub fn same_in_icarus<M>(bench: &BlockBench<M>, design: &Design, name: &str)
-where
-    M: CycleModel + Clone,
-    M::Input: Beat + Clone,
-    M::Output: Beat,
-{
-    let folder = spatten_testkit::workspace_root().join("target/icarus").join(name);
+/// The configuration whose gates are played (`SPATTEN_GATES=eighth`, see `make gates`).
+fn gates() -> Option<String> {
+    std::env::var("SPATTEN_GATES").ok().filter(|name| !name.is_empty())
+}
+
+/// The configuration that another simulator is shown: `tiny`, or the one whose gates are played.
+pub fn replayed() -> ArchConfig {
+    ArchConfig::named(gates().as_deref().unwrap_or("tiny")).expect("SPATTEN_GATES names a configuration")
+}
+
+/// What of a long stimulus is played: gates take a second for a few dozen cycles.
+pub fn played<T>(stimulus: Vec<T>) -> Vec<T> {
+    let every = if gates().is_some() { 9 } else { 1 };
+    // Not the first: it is often the longest.
+    stimulus.into_iter().skip(every - 1).step_by(every).collect()
+}
+
+/// Writes a design as a folder below `target/`: a file per module, and `files.f`.
+pub fn write(design: &Design, name: &str) -> std::path::PathBuf {
+    let folder = spatten_testkit::workspace_root().join("target").join(name);
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("target/ can be written");
     let mut files = String::new();
@@ -95,17 +106,37 @@ where
         files += &format!("{}.v\n", module.name);
     }
     std::fs::write(folder.join("files.f"), files).expect("target/ can be written");
+    folder
+}
+
+/// Plays a run of the Verilated block to Icarus Verilog, which must show the same on every port in every cycle; with
+/// `SPATTEN_GATES` also of the block's ECP5 netlist.
+#[track_caller]
+pub fn same_in_icarus<M>(bench: &BlockBench<M>, design: &Design, name: &str)
+where
+    M: CycleModel + Clone,
+    M::Input: Beat + Clone,
+    M::Output: Beat,
+{
+    let folder = write(design, &format!("icarus/{name}"));
     let (report, vectors) = bench.record(Stalls::Random { input_permille: 300, output_permille: 300 }).unwrap();
     let file = folder.join("vectors.txt");
     std::fs::write(&file, vectors).expect("target/ can be written");
     let script = spatten_testkit::workspace_root().join("scripts/iverilog_replay.py");
-    let out = std::process::Command::new(script).arg(&folder).arg(&design.top).arg(&file).output();
-    let out = out.expect("scripts/iverilog_replay.py runs (python3)");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{name}: {text}");
-    // Two cycles of reset come before the run's own.
-    assert!(text.contains(&format!("checked {} cycles", report.cycles + 2)), "{name}: {text}");
-    println!("{name} in Icarus Verilog: {}", text.trim());
+    for kind in ["", "--gates"] {
+        if kind == "--gates" && gates().is_none() {
+            break;
+        }
+        let mut replay = std::process::Command::new(&script);
+        replay.arg(&folder).arg(&design.top).arg(&file).args(["--timeout", "7200"]);
+        let out = replay.args((!kind.is_empty()).then_some(kind)).output();
+        let out = out.expect("scripts/iverilog_replay.py runs (python3)");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{name}: {text}");
+        // Two cycles of reset come before the run's own.
+        assert!(text.contains(&format!("checked {} cycles", report.cycles + 2)), "{name}: {text}");
+        println!("{name} in Icarus Verilog: {}", text.trim());
+    }
 }
 
 /// Asserts that a broken design is found out under some stall pattern, and that the report says `what`.
@@ -122,4 +153,96 @@ where
         Some(other) => panic!("not a mismatch: {other}"),
         None => panic!("the fault was not found (expected {what:?})"),
     }
+}
+
+/// A wrapper around the top that lets the sixth beat of an output stream (of an array of streams, of its lane 0) go wrong:
+/// 0 not at all, 1 a bit of `field`, 2 it is lost, 3 it is a cycle late. Which is the number given, or input `fault`.
+fn with_fault(design: &Design, stream: &str, field: &str, fault: Option<u8>) -> Verilog {
+    let mut design = design.clone();
+    let (top, inside) = (design.top.clone(), format!("{}_inside", design.top));
+    let module = design.modules.iter_mut().find(|m| m.name == top).expect("the top is among its modules");
+    module.text = module.text.replace(&format!("module {top}("), &format!("module {inside}("));
+    module.name = inside.clone();
+    let [valid, ready, field] = ["valid", "ready", field].map(|part| format!("{stream}_{part}"));
+    let (mut ports, mut connections, mut lanes, mut bits) = (vec![], vec![], 0, 0);
+    for Port { name, bits: width, input, .. } in &design.ports {
+        let wire = match name {
+            _ if *name == valid => {
+                lanes = *width;
+                "v"
+            }
+            _ if *name == ready => "r",
+            _ if *name == field => {
+                bits = *width;
+                "d"
+            }
+            other => other,
+        };
+        ports.push(format!("{} wire [{}:0] {name}", if *input { "input" } else { "output" }, width - 1));
+        connections.push(format!(".{name}({wire})"));
+    }
+    assert!(lanes > 0 && bits > 0, "no ports {valid}, {field} among {ports:?}");
+    let fault = match fault {
+        Some(fault) => format!("wire [1:0] fault = 2'd{fault};"),
+        None => {
+            ports.push("input wire [1:0] fault".into());
+            String::new()
+        }
+    };
+    let text = format!(
+        "module {top}({ports});
+    {fault}
+    wire [{lane}:0] v, r;
+    wire [{bit}:0] d;
+    reg [2:0] n;
+    reg waited;
+    wire now = v[0] & (n == 3'd5);
+    wire hold = (fault == 2'd3) & now & ~waited;
+    wire lose = (fault == 2'd2) & now;
+    wire flip = (fault == 2'd1) & now;
+    always @(posedge clock) begin
+        n <= reset ? 3'd0 : n + {{2'd0, v[0] & r[0] & (n != 3'd7)}};
+        waited <= ~reset & now & ~r[0];
+    end
+    assign {valid} = v & ~({{{lanes}{{1'b0}}}} | (hold | lose));
+    assign r = ({ready} & ~({{{lanes}{{1'b0}}}} | hold)) | lose;
+    assign {field} = d ^ ({{{bits}{{1'b0}}}} | flip);
+    {inside} block({connections});
+endmodule
+",
+        ports = ports.join(", "),
+        lane = lanes - 1,
+        bit = bits - 1,
+        connections = connections.join(", ")
+    );
+    design.modules.push(Module { name: top, text, native: false });
+    // The wrapper is no block: one bit extends to the width of a field.
+    verilog(&design).argument("-Wno-WIDTH")
+}
+
+/// The three faults for harnesses that know their own ports only, each with what a report says of it.
+pub fn port_faults(design: &Design, stream: &str, field: &str) -> [(Verilog, String); 3] {
+    let [value, time] = [format!("{stream}_{field}"), format!("{stream}_valid")];
+    [(1, value), (2, time.clone()), (3, time)]
+        .map(|(fault, what)| (with_fault(design, stream, field, Some(fault)), what))
+}
+
+/// A wrong bit, a lost beat and a late beat at an output are each found, and without a fault none is.
+#[track_caller]
+pub fn faults_at_the_port_are_caught<M>(
+    design: &Design,
+    stream: &str,
+    field: &str,
+    bench: impl Fn(Verilog) -> BlockBench<M>,
+) where
+    M: CycleModel + Clone,
+    M::Input: Beat + Clone,
+    M::Output: Beat,
+{
+    let verilog = with_fault(design, stream, field, None);
+    let with = |fault: u64| bench(verilog.clone()).pin("fault", Bits::new(fault, 2));
+    with(0).run_without_waves(Stalls::None).unwrap_or_else(|e| panic!("without a fault: {e}"));
+    caught(&with(1), &format!("{stream}_{field} differs"));
+    caught(&with(2), "late, or a beat lost");
+    caught(&with(3), "late, or a beat lost");
 }

@@ -153,6 +153,14 @@ impl Expression {
                 return Self::Constant(value);
             }
         }
+        let zero = |x: &Self| x.known() == Some(false);
+        let shape = left.shape();
+        let shifted_out = |by: &BigInt| !shape.signed && usize::try_from(by).is_ok_and(|n| n >= shape.bits);
+        match operator {
+            And if zero(&left) || zero(&right) => return Self::Constant(BigInt::ZERO),
+            Shr if matches!(&right, Self::Constant(by) if shifted_out(by)) => return Self::Constant(BigInt::ZERO),
+            _ => {}
+        }
         // `if (i < N) & ...` is decided where its constant half decides it.
         match (operator, left.known(), right.known()) {
             (And, Some(false), _) | (Or, Some(true), _) if left.is_bit() && right.truth() => left,
@@ -160,6 +168,24 @@ impl Expression {
             (And, Some(true), _) | (Or, Some(false), _) if left.is_bit() && right.truth() => right,
             (And, _, Some(true)) | (Or, _, Some(false)) if right.is_bit() && left.truth() => left,
             _ => Self::Binary(Box::new(left), operator, Box::new(right)),
+        }
+    }
+
+    /// Is any bit set? Folds constants.
+    pub fn any(x: Expression) -> Self {
+        match x.known() {
+            Some(known) => Self::Constant(BigInt::from(u8::from(known))),
+            None => Self::Any(Box::new(x)),
+        }
+    }
+
+    /// Does it read a signal?
+    pub fn varies(&self) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Symbol(_) => true,
+            Self::Binary(a, _, b) | Self::Bit(a, b) => a.varies() || b.varies(),
+            Self::Not(x) | Self::Negate(x) | Self::Any(x) | Self::Truncate(x, _) => x.varies(),
         }
     }
 

@@ -293,6 +293,10 @@ impl<'a> Printer<'a> {
                 let _ = writeln!(logic, "    assign {} = {text};", target.text);
                 continue;
             }
+            if !g.iter().any(varies) {
+                let key = set.first().map_or("", |&t| &*self.scope.targets[t].key);
+                return Err(format!("{key} depends on nothing: `always @(*)` would never run in a simulator"));
+            }
             let mut assigned = BTreeSet::new();
             for s in g {
                 definite(s, &mut assigned);
@@ -492,6 +496,14 @@ fn concat(lanes: &[&str]) -> String {
     }
     text.push('}');
     text
+}
+
+/// Does it read a signal? Branches that constants exclude do not count: simulators drop them with what they read.
+fn varies(s: &Statement) -> bool {
+    match s {
+        Statement::Assign(_, value) => value.varies(),
+        Statement::If(test, ..) | Statement::Case(test, ..) => test.varies(),
+    }
 }
 
 fn written(s: &Statement, into: &mut BTreeSet<usize>) {

@@ -185,11 +185,11 @@ impl Resolver<'_> {
                 Expression::binary(self.expression(l)?, operator, self.expression(r)?)
             }
             VerilogExpression::Unary(op, x) => {
-                let x = Box::new(self.expression(x)?);
+                let x = self.expression(x)?;
                 match op {
-                    VerilogOpUnary::Not => Expression::Not(x),
-                    VerilogOpUnary::Neg => Expression::Negate(x),
-                    VerilogOpUnary::Any => Expression::Any(x),
+                    VerilogOpUnary::Not => Expression::Not(Box::new(x)),
+                    VerilogOpUnary::Neg => Expression::Negate(Box::new(x)),
+                    VerilogOpUnary::Any => Expression::any(x),
                     VerilogOpUnary::All | VerilogOpUnary::Xor => return Err("all() and xor() of a wire".into()),
                 }
             }

@@ -267,6 +267,22 @@ fn a_waiver_stands_around_its_module_with_its_reason() {
 }
 
 #[test]
+fn a_condition_that_constants_decide_is_no_block_that_waits_for_a_change() {
+    // `always @(*)` runs when something it reads changes; where constants exclude all of that, it never does.
+    block!(Decided, [], {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.y.next = 0.into();
+            if ((self.a.val() >> 40) & 1).any() {
+                self.y.next = self.a.val();
+            }
+        }
+    });
+    let text = text(Decided::new());
+    assert!(!text.contains("always") && text.contains("assign y = "), "{text}");
+}
+
+#[test]
 fn no_kernel_uses_an_inclusive_range() {
     const KERNEL: &str = "\n    #[hdl_gen]\n";
     // rust-hdl takes `0..=3` for `0..3` without a word.

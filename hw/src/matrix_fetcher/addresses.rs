@@ -9,20 +9,20 @@ pub const TAG_BITS: usize = 4;
 
 /// Widths of what a lane is told about a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ChunkBits {
+pub(crate) struct ChunkBits {
     /// Of a channel.
-    pub(super) channel: usize,
+    pub(crate) channel: usize,
     /// Of a granule within a word.
-    pub(super) skip: usize,
+    pub(crate) skip: usize,
     /// Of the number of words that a chunk may touch.
-    pub(super) words: usize,
+    pub(crate) words: usize,
     /// Of an element.
-    pub(super) bits: usize,
+    pub(crate) bits: usize,
 }
 
 impl ChunkBits {
     /// In a configuration.
-    pub(super) fn of(config: &ArchConfig) -> Self {
+    pub(crate) fn of(config: &ArchConfig) -> Self {
         let granules = config.channel_bytes / GRANULE_BYTES;
         let widest = config.datapath_bits as usize;
         Self {
@@ -40,8 +40,8 @@ impl ChunkBits {
 /// chunk to every lane; of the last step, lanes without a chunk are told so. A chunk that begins in the word in which the
 /// lane's chunk before ended, right behind it, needs that word no more.
 ///
-/// # Timing   `push` 7 cycles after `step`; a beat of tokens takes `chunks` steps, and the next job follows in the step after
-/// the last one of a job if it is there by then
+/// # Timing   `push` 7 cycles after `step`, the first step of a beat in the cycle after it is accepted; a beat of tokens takes
+/// ceil(chunks / lanes) steps, and a job is accepted in the cycle of the last step of the one before
 #[derive(LogicBlock)]
 pub(super) struct Addresses {
     name: ModuleName,
@@ -89,12 +89,13 @@ pub(super) struct Addresses {
     base: Reg,
     bits: Reg,
     split: Reg,
-    rounds: Reg,
     job: Reg,
-    // The beat of tokens, and which of its steps is next.
+    // The beat of tokens, and which of its steps is next; `rounds` is the last one.
     held: Dff<Bit>,
     tokens: Vec<Reg>,
     count: Reg,
+    chunks: Wire<Local>,
+    rounds: Reg,
     final_beat: Dff<Bit>,
     round: Reg,
     space: Vec<Signal<Local, Bit>>,
@@ -199,11 +200,12 @@ impl Addresses {
             base: Reg::unsigned(ADDRESS_BITS),
             bits: Reg::unsigned(width.bits),
             split: Reg::unsigned(2),
-            rounds: Reg::unsigned(2),
             job: Reg::unsigned(TAG_BITS),
             held: Default::default(),
             tokens: vec_of(lanes, || Reg::unsigned(TOKEN_BITS)),
             count: Reg::unsigned(bits_for(lanes)),
+            chunks: Wire::unsigned(bits_for(4 * lanes)),
+            rounds: Reg::unsigned(2),
             final_beat: Default::default(),
             round: Reg::unsigned(2),
             space: vec_of(lanes, Default::default),
@@ -258,7 +260,7 @@ impl Addresses {
 impl Logic for Addresses {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, active, first, base, bits, split, rounds, job, held, count, final_beat, round, split_1);
+        dff_setup!(self, clock, active, first, base, bits, split, job, held, count, rounds, final_beat, round, split_1);
 
         // A job is active from its acceptance to its last step.
         for i in 0..self.lanes.val() {
@@ -296,19 +298,23 @@ impl Logic for Addresses {
             self.base.d.next = self.job_base.val();
             self.bits.d.next = self.job_bits.val();
             self.split.d.next = self.job_split.val();
-            self.rounds.d.next = 0.into();
-            if self.job_split.val() == 1 {
-                self.rounds.d.next = 1.into();
-            }
-            if self.job_split.val() == 2 {
-                self.rounds.d.next = 3.into();
-            }
             self.job.d.next = self.job_tag.val();
+        }
+        self.chunks.next = self.token_count.val();
+        if self.split.q.val() == 1 {
+            self.chunks.next = self.token_count.val() << 1;
+        }
+        if self.split.q.val() == 2 {
+            self.chunks.next = self.token_count.val() << 2;
         }
         if self.accept_token.val() {
             self.held.d.next = true;
             self.count.d.next = self.token_count.val();
             self.final_beat.d.next = self.token_last.val();
+            self.rounds.d.next = 0.into();
+            if self.token_count.val().any() {
+                self.rounds.d.next = (self.chunks.val() - 1) >> self.lane_level.val();
+            }
         }
         for i in 0..self.lanes.val() {
             self.tokens[i].clock.next = self.clock.val();
@@ -391,7 +397,7 @@ impl Logic for Addresses {
 
             // 2
             self.number_2[i].clock.next = self.clock.val();
-            self.number_2[i].d.next = self.token_1[i].q.val().into();
+            self.number_2[i].d.next = self.token_1[i].q.val();
             if self.split_1.q.val() == 1 {
                 self.number_2[i].d.next = (self.token_1[i].q.val() << 1) | self.part_1[i].q.val();
             }

@@ -3,7 +3,7 @@
 
 use crate::delay::Delay;
 use crate::hdl::*;
-use crate::leaf::{Multiplier, Rom};
+use crate::leaf::{BlockRom, Multiplier};
 use spatten_arch::format::{
     EXP_FRACTION, EXP_STORED_FRACTION, INCREMENT_FRACTION, PROBABILITY_FRACTION, RECIPROCAL_FRACTION,
     RECIPROCAL_TABLE_FRACTION,
@@ -37,8 +37,9 @@ pub struct Reciprocal {
     place: Vec<Wire<Local>>,
     number_held: Reg,
     exponent_held: Reg,
+    normalised: Wire<Local>,
     fraction: Reg,
-    table: Rom,
+    table: BlockRom,
     chord: Multiplier,
     base: Wire<Local>,
     base_held: Reg,
@@ -81,8 +82,9 @@ impl Reciprocal {
             place: vec_of(places, || Wire::unsigned(exponent_bits)),
             number_held: Reg::unsigned(places + FRACTION),
             exponent_held: Reg::unsigned(exponent_bits),
+            normalised: Wire::unsigned(FRACTION),
             fraction: Reg::unsigned(FRACTION),
-            table: Rom::new("reciprocal", words, base_bits + slope_bits),
+            table: BlockRom::new("reciprocal", words, base_bits + slope_bits),
             chord: Multiplier::new(slope_bits + 1, low_bits + 1),
             base: Wire::unsigned(base_bits),
             base_held: Reg::unsigned(base_bits),
@@ -97,7 +99,7 @@ impl Logic for Reciprocal {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, number_held, exponent_held, fraction, base_held, start, result);
-        clock!(self, clock, chord, exponent_later);
+        clock!(self, clock, table, chord, exponent_later);
         // 1: the leading one. `above[i]`: there is a one above place i.
         for i in 0..self.places.val() {
             if i + 1 == self.places.val() {
@@ -115,10 +117,11 @@ impl Logic for Reciprocal {
         self.exponent_later.early.next = self.exponent_held.q.val();
         self.exponent.next = self.exponent_later.late.val();
         self.number_held.d.next = (self.number.val() << 17) >> self.unit.val();
-        // 2: the bits below it.
-        self.fraction.d.next = self.number_held.q.val() >> self.exponent_held.q.val();
+        // 2: the bits below it; their upper ones go right into the table.
+        self.normalised.next = self.number_held.q.val() >> self.exponent_held.q.val();
+        self.fraction.d.next = self.normalised.val();
+        self.table.index.next = self.normalised.val() >> self.index_shift.val();
         // 3, 4, 5: base - slope * low, rounded.
-        self.table.index.next = self.fraction.q.val() >> self.index_shift.val();
         self.base.next = self.table.word.val();
         self.chord.a.next = self.table.word.val() >> self.base_bits.val();
         self.chord.b.next = self.fraction.q.val() & self.low_mask.val();

@@ -99,20 +99,23 @@ pub struct Filter {
     credits: Credits,
     network: ShiftNetwork,
     queue: LaneFifo,
-    packer: Packer,
+    /// Whether beats are filled: one packer or none.
+    packed: Param,
+    packers: Vec<Packer>,
 }
 
 impl Filter {
-    /// For rows of up to `keys` scores of `bits`, `lanes` per cycle.
+    /// For rows of up to `keys` scores of `bits`, `lanes` per cycle. Not `packed`, a beat is what is kept of a word.
     #[track_caller]
-    pub fn new(bits: usize, lanes: usize, keys: usize) -> Self {
+    pub fn new(bits: usize, lanes: usize, keys: usize, packed: bool) -> Self {
+        let kind = if packed { "" } else { "_aligned" };
         let (total, count, words) = (bits_for(keys), bits_for(lanes), (keys / lanes).max(2));
         let (address, index) = (bits_for(words - 1), bits_for(keys - 1));
         let count_stages = PrefixNetwork::latency(lanes);
         let stages = COMPARE + count_stages + 1;
         let places = Self::places(lanes);
         Self {
-            name: ModuleName::new(format!("top_k_filter_{bits}x{lanes}x{keys}")),
+            name: ModuleName::new(format!("top_k_filter{kind}_{bits}x{lanes}x{keys}")),
             clock: Default::default(),
             reset: Default::default(),
             row_taken: Default::default(),
@@ -168,7 +171,8 @@ impl Filter {
             credits: Credits::new(places),
             network: ShiftNetwork::new(lanes, bits + index),
             queue: LaneFifo::new(lanes, bits + index, count + 1, places),
-            packer: Packer::new(lanes, bits + index),
+            packed: Param::new(packed.into()),
+            packers: vec_of(packed.into(), || Packer::new(lanes, bits + index)),
         }
     }
 
@@ -193,11 +197,10 @@ impl Logic for Filter {
         dff_setup!(
             self, clock, write_row, write_word, busy, read_row, read_word, last_word, row_tail, score, equal, left
         );
-        clock!(self, clock, rows, ends_of_rows, equals, credits, network, queue, packer);
+        clock!(self, clock, rows, ends_of_rows, equals, credits, network, queue);
         self.credits.reset.next = self.reset.val();
         self.network.reset.next = self.reset.val();
         self.queue.reset.next = self.reset.val();
-        self.packer.reset.next = self.reset.val();
 
         // A row arrives.
         self.rows.write_enable.next = self.row_taken.val();
@@ -327,22 +330,38 @@ impl Logic for Filter {
         self.network.in_last.next = self.ends[self.stages.val() - 1].q.val();
         self.queue.push.next = self.network.out_valid.val();
         self.queue.in_tag.next = (self.network.out_count.val() << 1) | self.network.out_last.val();
-        self.packer.in_valid.next = self.queue.out_valid.val();
-        self.packer.in_count.next = self.queue.out_tag.val() >> 1;
-        self.packer.in_last.next = self.queue.out_tag.val().get_bit(0);
-        self.queue.out_ready.next = self.packer.in_ready.val();
         for i in 0..self.lanes.val() {
             self.network.in_keep[i].next = self.keep[i].q.val();
             self.network.in_data[i].next = self.data[(self.stages.val() - 2) * self.lanes.val() + i].q.val()
                 | (i << self.bits.val())
                 | (self.word[self.stages.val() - 1].q.val() << (self.bits.val() + self.level_bits.val()));
             self.queue.in_data[i].next = self.network.out_data[i].val();
-            self.packer.in_data[i].next = self.queue.out_data[i].val();
-            self.out_data[i].next = self.packer.out_data[i].val();
         }
-        self.out_valid.next = self.packer.out_valid.val();
-        self.out_count.next = self.packer.out_count.val();
-        self.out_last.next = self.packer.out_last.val();
-        self.packer.out_ready.next = self.out_ready.val();
+        if self.packed.val() == 0 {
+            self.out_valid.next = self.queue.out_valid.val();
+            self.out_count.next = self.queue.out_tag.val() >> 1;
+            self.out_last.next = self.queue.out_tag.val().get_bit(0);
+            self.queue.out_ready.next = self.out_ready.val();
+            for i in 0..self.lanes.val() {
+                self.out_data[i].next = self.queue.out_data[i].val();
+            }
+        } else {
+            for p in 0..self.packed.val() {
+                self.packers[p].clock.next = self.clock.val();
+                self.packers[p].reset.next = self.reset.val();
+                self.packers[p].in_valid.next = self.queue.out_valid.val();
+                self.packers[p].in_count.next = self.queue.out_tag.val() >> 1;
+                self.packers[p].in_last.next = self.queue.out_tag.val().get_bit(0);
+                self.queue.out_ready.next = self.packers[p].in_ready.val();
+                self.out_valid.next = self.packers[p].out_valid.val();
+                self.out_count.next = self.packers[p].out_count.val();
+                self.out_last.next = self.packers[p].out_last.val();
+                self.packers[p].out_ready.next = self.out_ready.val();
+                for i in 0..self.lanes.val() {
+                    self.packers[p].in_data[i].next = self.queue.out_data[i].val();
+                    self.out_data[i].next = self.packers[p].out_data[i].val();
+                }
+            }
+        }
     }
 }

@@ -85,6 +85,10 @@ pub struct BenchReport {
     pub accepted: Vec<(String, u64)>,
     /// Beats compared and taken, per output stream.
     pub checked: Vec<(String, u64)>,
+    /// Cycles in which those of `accepted` were, per input stream: throughput is read off here.
+    pub accepted_at: Vec<Vec<u64>>,
+    /// Cycles in which those of `checked` were taken, per output stream.
+    pub taken_at: Vec<Vec<u64>>,
     /// Values (lanes of fields) in those.
     pub values: u64,
     /// Cycles in which a source paused although it had a beat, over all inputs.

@@ -77,7 +77,12 @@ where
         sources.iter().for_each(|source| source.wires.randomise(rtl, &mut random));
         rtl.reset(2)?;
         let what = format!("config={} seed={:#x} stalls={stalls:?}", bench.config, bench.seed);
-        let report = BenchReport { run: format!("{} {what}", bench.block), ..BenchReport::default() };
+        let report = BenchReport {
+            run: format!("{} {what}", bench.block),
+            accepted_at: vec![vec![]; sources.len()],
+            taken_at: vec![vec![]; sinks.len()],
+            ..BenchReport::default()
+        };
         let (model, status) = (bench.model.clone(), vec![]);
         Ok(Self {
             bench,
@@ -261,6 +266,7 @@ where
             if moves {
                 source.next += 1;
                 source.offered = false;
+                self.report.accepted_at[port].push(self.cycle);
                 self.last_move = self.cycle;
                 self.report.first_accepted.get_or_insert(self.cycle);
             }
@@ -276,6 +282,7 @@ where
             if moves {
                 self.report.values += sink.values.get();
                 sink.taken += 1;
+                self.report.taken_at[port].push(self.cycle);
                 self.last_move = self.cycle;
                 self.report.last_taken = Some(self.cycle);
             }
