@@ -402,7 +402,7 @@ impl Logic for WriteBack {
                 self.outputs[j].d.next = self.row_outputs[j].val();
                 // A short row is there several times, so that every channel finds its word at one place.
                 for d in 0..3 {
-                    if (j >= (16 << d)) & (self.dim.val() == d) {
+                    if (j >= (16 << d)) & (j < self.words.val() * self.elements.val()) & (self.dim.val() == d) {
                         self.outputs[j].d.next = self.row_outputs[j % (16 << d)].val();
                     }
                 }
