@@ -152,7 +152,7 @@ fn faults_are_caught() {
         caught(&bench(&job, broken(&design, module, from, to), &config, &watched).patience(2_000), what);
     };
     faults_at_the_port_are_caught(&design, "out", "outputs", |verilog| {
-        bench(&job, verilog, &config, &waits).patience(2_000)
+        bench(&job, verilog, &config, &watched).patience(2_000)
     });
     let core = "attention_core";
     // A dropped row's tag stays.

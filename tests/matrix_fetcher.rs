@@ -17,7 +17,7 @@ mod memory;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, port_faults, verilog};
+use block::{broken, configurations, design, note, port_faults, verilog};
 use memory::{Answers, Memory, Plane, insert};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
@@ -408,6 +408,8 @@ fn every_chunk_of_every_token_comes_in_order_under_every_stall() {
                 found.seen.cover(&mut coverage);
                 found.rare.iter().for_each(|(name, hits)| coverage.add(name, *hits));
                 total += found.words;
+                let seen = &found.seen;
+                note("matrix_fetcher", &config.name, seen.taken.iter().sum(), seen.values, seen.cycles);
                 checks.that(found.words > 3_000, || format!("{} {answers:?} {stalls:?}: {}", config.name, found.words));
             }
         }
