@@ -7,7 +7,7 @@ mod block;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, port_faults, verilog};
+use block::{broken, configurations, design, note, port_faults, verilog};
 use spatten_hw::{crossbar as rtl, emit::emit};
 use spatten_sim::cosim::{Beat, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::crossbar::Crossbar;
@@ -135,6 +135,7 @@ fn every_word_arrives_once_and_in_order_under_every_stall() {
                 };
                 let report = check(&verilog, ports, queues(ports, count, to), stalls).unwrap_or_else(|e| panic!("{e}"));
                 report.cover(&mut coverage);
+                note("crossbar", &config.name, report.taken.iter().sum(), report.values, report.cycles);
                 checks.that(report.taken.iter().sum::<u64>() >= 3_400, || config.name.clone());
             }
         }

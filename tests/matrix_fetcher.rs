@@ -20,7 +20,7 @@ mod memory;
 #[allow(clippy::too_many_arguments, dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, port_faults, verilog};
+use block::{broken, configurations, design, note, port_faults, verilog};
 use fetch::{Listed, Widths, jobs, planes};
 use memory::{Answers, Memory, Plane, insert};
 use spatten_arch::ArchConfig;
@@ -307,6 +307,8 @@ fn every_chunk_of_every_token_comes_in_order_under_every_stall() {
                 found.seen.cover(&mut coverage);
                 found.rare.iter().for_each(|(name, hits)| coverage.add(name, *hits));
                 total += found.words;
+                let seen = &found.seen;
+                note("matrix_fetcher", &config.name, seen.taken.iter().sum(), seen.values, seen.cycles);
                 checks.that(found.words > 3_000, || format!("{} {answers:?} {stalls:?}: {}", config.name, found.words));
             }
         }

@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, note, verilog};
 use spatten_hw::emit::emit;
 use spatten_hw::ram::{Ram as Rtl, ReadPort};
 use spatten_sim::cosim::{Bits, Cache, Coverage, Init, Model, Verilog, seed};
@@ -76,6 +76,7 @@ fn equals_its_model_in_every_cycle() {
         let bits = 8 * config.channel_bytes as u32;
         let verilog = verilog(&design("ram", &config));
         let compared = compare(&verilog, depth, bits, ReadPort::Registered, 15_000, &mut coverage).unwrap();
+        note("ram", &config.name, compared, compared, 15_000);
         checks.that(compared > 10_000, || format!("{compared} words compared"));
     }
     for (bits, depth) in [(1, 2), (13, 5), (70, 64)] {

@@ -15,7 +15,7 @@ mod block;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, port_faults, verilog};
+use block::{broken, configurations, design, note, port_faults, verilog};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::layout::{OUTPUT_ROW_BITS, OutputLayout};
@@ -366,6 +366,7 @@ fn every_write_goes_where_its_row_lies_under_every_stall() {
         for stalls in Stalls::EVERY {
             let stimulus = Stimulus::random(&config, 2_000, &mut Rng::new(seed(config.channels as u64)));
             let report = stimulus.check(&verilog, stalls, &usual, &mut coverage).unwrap_or_else(|e| panic!("{e}"));
+            note("write_back", &config.name, report.taken.iter().sum(), report.values, report.cycles);
             beats += report.taken.iter().sum::<u64>();
         }
         checks.that(beats >= 10_000, || format!("{}: {beats} beats", config.name));

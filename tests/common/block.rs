@@ -48,16 +48,20 @@ pub fn broken_design(design: &Design, module: &str, from: &str, to: &str) -> Des
 }
 
 /// Keeps what was checked for `make block-table`.
-fn note(report: &BenchReport) {
+pub fn note(block: &str, config: &str, beats: u64, values: u64, cycles: u64) {
     use std::io::Write;
     let folder = spatten_testkit::workspace_root().join("target/beats");
-    let beats: u64 = report.checked.iter().map(|(_, n)| n).sum();
-    let mut words = report.run.split_whitespace();
-    let (block, config) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let line = format!("{block} {config} {beats} beats {} values {} cycles\n", report.values, report.cycles);
+    let line = format!("{block} {config} {beats} beats {values} values {cycles} cycles\n");
     std::fs::create_dir_all(&folder).expect("target/ can be written");
     let file = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(block));
     file.and_then(|mut f| f.write_all(line.as_bytes())).expect("target/ can be written");
+}
+
+fn note_report(report: &BenchReport) {
+    let beats: u64 = report.checked.iter().map(|(_, n)| n).sum();
+    let mut words = report.run.split_whitespace();
+    let (block, config) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    note(block, config.trim_start_matches("config="), beats, report.values, report.cycles);
 }
 
 /// Runs a bench under every stall pattern; each run checks `expected` output beats.
@@ -72,7 +76,7 @@ where
         let report = bench.run(stalls).unwrap_or_else(|e| panic!("{e}"));
         report.finish(expected);
         report.cover(coverage);
-        note(&report);
+        note_report(&report);
         report
     };
     Stalls::EVERY.into_iter().map(run).collect()

@@ -32,6 +32,8 @@ pub struct Seen {
     pub cycles: u64,
     /// Beats per flat output port.
     pub taken: Vec<u64>,
+    /// Fields of those, all compared.
+    pub values: u64,
     pub first_accepted: Option<u64>,
     pub last_taken: u64,
     bubbles: u64,
@@ -318,6 +320,7 @@ where
             report.stalls += u64::from(!ready);
             if *ready {
                 report.taken[at] += 1;
+                report.values += beat.fields().len() as u64;
                 (last_move, report.last_taken) = (cycle, cycle);
                 seen(cycle, at, beat, &mut queues);
             }
