@@ -65,7 +65,7 @@ module properties(
             words_are_not_invented: assert (!get || inside != 0);
             words_fit: assert (inside <= 6);
             order_and_content_kept: assert (!(get && watched && !gone && ahead == 0) || word_out == word);
-            words_are_not_lost: assert (quiet < 3 || inside == 0 || $past(put));
+            words_are_not_lost: assert (out_valid != 0 || quiet < 3 || inside == 0 || $past(put));
             valid_stays: assert (!waited || out_valid[to]);
             data_stays: assert (!waited || word_out == offered);
             // The proof is about something.

@@ -7,7 +7,7 @@ mod block;
 #[allow(dead_code)]
 mod heads;
 
-use block::{broken, caught, configurations, design, run_all, verilog};
+use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, verilog};
 use heads::{Job, Kind, Shape};
 use spatten_arch::ArchConfig;
 use spatten_hw::{attention_core as rtl, emit::emit};
@@ -151,6 +151,9 @@ fn faults_are_caught() {
         println!("fault: {from} -> {to}");
         caught(&bench(&job, broken(&design, module, from, to), &config, &watched).patience(2_000), what);
     };
+    faults_at_the_port_are_caught(&design, "out", "outputs", |verilog| {
+        bench(&job, verilog, &config, &watched).patience(2_000)
+    });
     let core = "attention_core";
     // A dropped row's tag stays.
     check(core, "assign tags_out_ready = (decides | marks);", "assign tags_out_ready = (keeps | marks);", "differs");

@@ -3,73 +3,195 @@
 #[path = "common/block.rs"]
 #[allow(dead_code)]
 mod block;
+#[path = "common/fetch.rs"]
+#[allow(dead_code)]
+mod fetch;
+#[path = "common/memory.rs"]
+#[allow(dead_code)]
+mod memory;
 
 use block::{
     broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
 };
+use fetch::{Widths, elements};
 use spatten_arch::ArchConfig;
-use spatten_arch::plan::Split;
-use spatten_golden::bitwidth_converter::{Conversion, pack};
-use spatten_hw::{bitwidth_converter as rtl, emit::emit};
-use spatten_sim::bitwidth_converter::{BitwidthConverter, Input, Job, Operands};
-use spatten_sim::cosim::{Bits, BlockBench, Coverage, Stalls, Verilog, seed};
+use spatten_arch::element::Element;
+use spatten_arch::layout::{CHUNK_ELEMENTS, GRANULE_BYTES};
+use spatten_golden::bitwidth_converter::{operand, pack};
+use spatten_hw::{bitwidth_converter as rtl, emit::emit, matrix_fetcher::TAG_BITS};
+use spatten_sim::bitwidth_converter::{BitwidthConverter, Operands};
+use spatten_sim::cosim::{Beat, Bits, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cycle::CycleModel;
+use spatten_sim::matrix_fetcher::Chunk;
 use spatten_testkit::{Checks, Rng};
 
-const ELEMENTS: u32 = 32;
-const SPLITS: [Split; 3] = [Split::Floor, Split::Mid, Split::Balanced];
-
-/// Jobs, their planes' words, and the golden beats.
-#[derive(Default)]
-struct Stimulus {
-    jobs: Vec<Input>,
-    words: [Vec<Input>; 2],
-    out: Vec<Operands>,
+#[derive(Debug, Clone)]
+enum In {
+    Element(Element, Widths),
+    Chunk(Chunk, Widths),
+    Word(Bits),
 }
 
-impl Stimulus {
-    /// A job of the fields that `value` gives; bits of its last words that no element has are random.
-    fn job(&mut self, word_bits: u32, job: Job, rng: &mut Rng, value: impl Fn(&mut Rng, u32, bool) -> i32) {
-        let c = job.conversion;
-        let elements: Vec<(i32, i32)> = (0..job.elements)
-            .map(|_| {
-                let low = if job.bits()[1] > 0 { value(rng, c.lsb_bits, c.split == Split::Balanced) } else { 0 };
-                (value(rng, c.msb_bits, true), low)
-            })
-            .collect();
-        let planes = [elements.iter().map(|e| e.0).collect::<Vec<_>>(), elements.iter().map(|e| e.1).collect()];
-        for ((plane, bits), words) in planes.into_iter().zip(job.bits()).zip(&mut self.words) {
-            if bits == 0 {
-                continue;
-            }
-            let used = bits * job.elements;
-            let packed = pack(plane, bits);
-            let bit = |i: u32, rng: &mut Rng| {
-                if i < used { u64::from(packed[(i / 8) as usize] >> (i % 8)) & 1 } else { rng.bits() & 1 }
-            };
-            for word in 0..used.div_ceil(word_bits) {
-                let bits: Vec<u64> = (0..word_bits).map(|i| bit(word * word_bits + i, rng)).collect();
-                words.push(Input::Word(Bits::from_lanes(&bits, 1)));
-            }
+impl Beat for In {
+    fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::Element(element, w) => w.element(element),
+            Self::Chunk(chunk, w) => w.chunk(chunk),
+            Self::Word(word) => vec![Field::bits("data", word.clone())],
         }
-        let golden = |&(msb, lsb): &(i32, i32)| if job.first { c.first(msb) } else { c.full(msb, lsb) };
-        let mask = (1 << c.datapath_bits) - 1;
-        let beats = elements.chunks(ELEMENTS as usize);
-        let last = beats.len().wrapping_sub(1);
-        for (i, beat) in beats.enumerate() {
-            let mut lanes = vec![0; ELEMENTS as usize].into_boxed_slice();
-            lanes.iter_mut().zip(beat).for_each(|(lane, e)| *lane = (golden(e) & mask) as u16);
-            self.out.push(Operands { lanes, bits: c.datapath_bits, count: beat.len() as u32, last: i == last });
-        }
-        self.jobs.push(Input::Job(job));
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Out(Operands<Box<[u16]>>, u32);
+
+impl Beat for Out {
+    fn fields(&self) -> Vec<Field> {
+        let lanes: Vec<u64> = self.0.data.iter().map(|&lane| lane.into()).collect();
+        vec![
+            Field::lanes("data", &lanes, self.1),
+            Field::flag("live", self.0.live),
+            Field::value("tag", self.0.tag.into(), TAG_BITS as u32),
+            Field::flag("last", self.0.last),
+        ]
+    }
+}
+
+/// The model with beats that describe their ports.
+#[derive(Clone)]
+struct Described {
+    model: BitwidthConverter<Bits>,
+    out: Option<Out>,
+    bits: u32,
+}
+
+impl CycleModel for Described {
+    type Input = In;
+    type Output = Out;
+
+    fn ready(&self, port: usize) -> bool {
+        [self.model.element_ready(), self.model.chunk_ready(), self.model.word_ready()][port]
     }
 
-    fn bench(&self, verilog: Verilog, config: &str, word_bits: u32, bits: u32) -> BlockBench<BitwidthConverter> {
-        let model = BitwidthConverter::new(word_bits, ELEMENTS, bits);
-        let [msb, lsb] = self.words.clone();
-        BlockBench::new(verilog, "bitwidth_converter", config, seed(0xb17), model)
-            .input("job", self.jobs.clone())
-            .input("msb", msb)
-            .input("lsb", lsb)
+    fn output(&self, _port: usize) -> Option<&Out> {
+        self.out.as_ref()
+    }
+
+    fn clock(&mut self, accepted: &mut [Option<In>], taken: &[bool]) {
+        let (mut element, mut chunk, mut word) = (None, None, None);
+        for beat in accepted.iter_mut().filter_map(Option::take) {
+            match beat {
+                In::Element(beat, _) => element = Some(beat),
+                In::Chunk(beat, _) => chunk = Some(beat),
+                In::Word(beat) => word = Some(beat),
+            }
+        }
+        self.model.clock(element, chunk, word, taken[0]);
+        self.out = self.model.output().map(|beat| Out(beat.clone(), self.bits));
+    }
+}
+
+/// Jobs of one lane: their elements, chunks and words, and the golden beats.
+struct Stimulus<'a> {
+    config: &'a ArchConfig,
+    rng: Rng,
+    elements: Vec<Element>,
+    chunks: Vec<Chunk>,
+    /// Granules of all words.
+    granules: Vec<u32>,
+    out: Vec<Out>,
+    coverage: Coverage,
+}
+
+impl<'a> Stimulus<'a> {
+    fn new(config: &'a ArchConfig, seed: u64) -> Self {
+        let (rng, coverage) = (Rng::new(seed), Coverage::default());
+        Self { config, rng, elements: vec![], chunks: vec![], granules: vec![], out: vec![], coverage }
+    }
+
+    fn beat(&mut self, data: Box<[u16]>, live: bool, tag: u8, last: bool) {
+        self.out.push(Out(Operands { data, live, tag, last }, self.config.datapath_bits));
+    }
+
+    /// A job of `count` chunks, of which each goes on behind the one before with probability `dense` (of 100), and `dead`
+    /// steps without chunks. Granules between chunks are random.
+    fn job(&mut self, element: Element, count: usize, dead: usize, dense: u64) {
+        self.job_of(element, count, dead, dense, |rng, _| any(rng, element.bits, element.signed()));
+    }
+
+    /// The same of the fields that `field` gives.
+    fn job_of(
+        &mut self,
+        element: Element,
+        count: usize,
+        dead: usize,
+        dense: u64,
+        field: impl Fn(&mut Rng, usize) -> i32,
+    ) {
+        let word = self.config.channel_bytes / GRANULE_BYTES;
+        let tag = self.rng.below(1 << TAG_BITS) as u8;
+        let mut end = self.granules.len();
+        for i in 0..count {
+            let before = self.granules.len();
+            let follows = if i > 0 { self.rng.below(100) < dense } else { dense == 100 };
+            // Where a chunk ended with its word, what follows is in a new word all the same.
+            let resumes = i > 0 && follows && !end.is_multiple_of(word);
+            let skip = if follows { 0 } else { self.rng.below(word as u64) as usize };
+            let begin = if resumes { end } else { before + skip };
+            end = begin + element.bits as usize;
+            while self.granules.len() < end {
+                let more: Vec<u32> = (0..word).map(|_| self.rng.bits() as u32).collect();
+                self.granules.extend(more);
+            }
+            let bits = element.bits;
+            let number = i * CHUNK_ELEMENTS;
+            let fields: Vec<i32> = (number..number + CHUNK_ELEMENTS).map(|n| field(&mut self.rng, n)).collect();
+            let bytes = pack(fields.iter().copied(), bits);
+            for (to, bytes) in self.granules[begin..end].iter_mut().zip(bytes.chunks(GRANULE_BYTES)) {
+                *to = u32::from_le_bytes(bytes.try_into().unwrap());
+            }
+            let (datapath, last) = (self.config.datapath_bits, dead == 0 && i + 1 == count);
+            let mask = (1 << datapath) - 1;
+            let data = fields.iter().map(|&f| (operand(element, f, datapath) & mask) as u16).collect();
+            let words = ((self.granules.len() - before) / word) as u8;
+            self.chunks.push(Chunk { live: true, fresh: !resumes, skip: skip as u8, words, tag, last });
+            self.beat(data, true, tag, last);
+            for (name, hit) in [
+                ("goes on", resumes),
+                ("skips", skip > 0),
+                ("no new word", words == 0),
+                ("several words", words > 1),
+                ("window over more words than the chunk is long", begin % word + bits as usize > word),
+                ("last of several", last && count > 1),
+            ] {
+                self.coverage.add(name, hit.into());
+            }
+        }
+        for i in 0..dead {
+            let last = i + 1 == dead;
+            self.chunks.push(Chunk { live: false, fresh: false, skip: 0, words: 0, tag, last });
+            self.beat([0; CHUNK_ELEMENTS].into(), false, tag, last);
+        }
+        self.coverage.add("no chunk", dead as u64);
+        self.coverage.add("job without chunks", u64::from(count == 0));
+        self.coverage.add("narrow", u64::from(element.above + element.bits < self.config.datapath_bits));
+        self.coverage.add("widest", u64::from(element.bits == self.config.datapath_bits));
+        self.elements.push(element);
+    }
+
+    fn words(&self) -> usize {
+        self.granules.len() * GRANULE_BYTES / self.config.channel_bytes
+    }
+
+    fn bench(&self, verilog: Verilog) -> BlockBench<Described> {
+        let (config, widths) = (self.config, Widths::of(self.config));
+        let model = Described { model: BitwidthConverter::new(config), out: None, bits: config.datapath_bits };
+        let words = self.granules.chunks(config.channel_bytes / GRANULE_BYTES);
+        let word = |word: &[u32]| In::Word(Bits::from_words(word.to_vec(), 8 * config.channel_bytes as u32));
+        BlockBench::new(verilog, "bitwidth_converter", &config.name, seed(0xb17), model)
+            .input("element", self.elements.iter().map(|&e| In::Element(e, widths)).collect())
+            .input("chunk", self.chunks.iter().map(|&c| In::Chunk(c, widths)).collect())
+            .input("word", words.map(word).collect())
             .output("out", self.out.clone())
             .again("cargo test --test bitwidth_converter")
     }
@@ -82,46 +204,19 @@ fn any(rng: &mut Rng, bits: u32, signed: bool) -> i32 {
     if signed && raw >> (bits - 1) > 0 { raw - (1 << bits) } else { raw }
 }
 
-fn conversion(msb_bits: u32, lsb_bits: u32, split: Split, datapath_bits: u32) -> Conversion {
-    Conversion { msb_bits, lsb_bits, split, datapath_bits }
-}
-
-/// Every pair of widths that a datapath admits.
-fn widths(datapath: u32) -> impl Iterator<Item = (u32, u32)> {
-    (1..=datapath).flat_map(move |msb| (0..=(datapath - msb).min(8).min(datapath - 1)).map(move |lsb| (msb, lsb)))
-}
-
-fn random(config: &ArchConfig, beats: usize, coverage: &mut Coverage) -> Stimulus {
-    let (word_bits, datapath) = (8 * config.channel_bytes as u32, config.datapath_bits);
-    let mut rng = Rng::new(seed(2));
-    let mut stimulus = Stimulus::default();
-    let all: Vec<_> = widths(datapath).collect();
+fn random<'a>(config: &'a ArchConfig, beats: usize, seed: u64) -> Stimulus<'a> {
+    let mut stimulus = Stimulus::new(config, seed);
+    let all = elements(config.datapath_bits);
     while stimulus.out.len() < beats {
-        let (msb, lsb) = all[rng.below(all.len() as u64) as usize];
-        let conversion = conversion(msb, lsb, SPLITS[rng.below(3) as usize], datapath);
-        // Rows of one head dimension, planes of many, and lengths that no row has.
-        let elements = match rng.below(4) {
-            0 => [16, 32, 64, 128][rng.below(4) as usize],
-            1 => 64 * (1 + rng.below(20) as u32),
-            2 => rng.below(40) as u32,
-            _ => 1 + rng.below(700) as u32,
+        let mut below = |n: u64| stimulus.rng.below(n);
+        let element = all[below(all.len() as u64) as usize];
+        let count = match below(4) {
+            0 => below(3),
+            _ => 1 + below(40),
         };
-        let job = Job { elements, conversion, first: rng.below(3) == 0 };
-        for (name, hit) in [
-            ("no element", elements == 0),
-            ("one element", elements == 1),
-            ("half a beat", elements == 16),
-            ("first of mid", job.first && lsb > 0 && conversion.split == Split::Mid),
-            ("first without lsb", job.first && lsb == 0),
-            ("widest msb", msb == datapath),
-            ("widest lsb", lsb == 8),
-            ("word left over", (elements * msb) % word_bits > 0),
-            ("word used up", elements > 0 && (elements * msb) % word_bits == 0),
-            ("narrow operand", msb + lsb < datapath),
-        ] {
-            coverage.add(name, hit.into());
-        }
-        stimulus.job(word_bits, job, &mut rng, any);
+        let dead = if count == 0 || below(3) == 0 { 1 + below(3) } else { 0 };
+        let dense = [0, 50, 100][below(3) as usize];
+        stimulus.job(element, count as usize, dead as usize, dense);
     }
     stimulus
 }
@@ -131,93 +226,72 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
     let mut checks = Checks::new("bitwidth_converter");
     let mut coverage = Coverage::default();
     for config in configurations() {
-        let stimulus = random(&config, 10_000, &mut coverage);
-        let verilog = verilog(&design("bitwidth_converter", &config));
-        let bench = stimulus.bench(verilog, &config.name, 8 * config.channel_bytes as u32, config.datapath_bits);
+        let stimulus = random(&config, 10_000, seed(2));
+        let bench = stimulus.bench(verilog(&design("bitwidth_converter", &config)));
         let reports = run_all(&bench, stimulus.out.len(), &mut coverage);
         let values: u64 = reports.iter().map(|r| r.values).sum();
         checks.that(values >= 5 * 10_000 * 34, || format!("{} values", values));
+        stimulus.coverage.require(&["goes on", "skips", "no new word", "several words", "last of several", "no chunk"]);
+        stimulus.coverage.require(&["window over more words than the chunk is long", "job without chunks"]);
+        stimulus.coverage.require(&["narrow", "widest"]);
     }
-    coverage.require(&["bubble", "back-pressure", "stall", "no element", "one element", "half a beat", "first of mid"]);
-    coverage.require(&["first without lsb", "widest msb", "widest lsb", "word left over", "word used up"]);
-    coverage.require(&["narrow operand"]);
+    coverage.require(&["bubble", "back-pressure", "stall"]);
     checks.finish_any();
 }
 
 #[test]
-fn every_width_and_split_takes_the_documented_cycles() {
+fn every_field_of_every_element_is_worth_what_golden_says() {
     let config = ArchConfig::tiny();
-    let (word_bits, datapath) = (8 * config.channel_bytes as u32, config.datapath_bits);
-    let mut checks = Checks::new("bitwidth_converter_cycles");
-    let verilog = verilog(&design("bitwidth_converter", &config));
-    let mut rng = Rng::new(7);
-    for (msb, lsb) in widths(datapath) {
-        for (split, first) in SPLITS.into_iter().flat_map(|s| [(s, false), (s, true)]) {
-            let mut stimulus = Stimulus::default();
-            let job = Job { elements: 1600, conversion: conversion(msb, lsb, split, datapath), first };
-            stimulus.job(word_bits, job, &mut rng, any);
-            let bench = stimulus.bench(verilog.clone(), "tiny", word_bits, datapath);
-            let report = bench.run(Stalls::None).unwrap();
-            report.finish(50);
-            let words = (1600 * msb).div_ceil(word_bits).max((1600 * job.bits()[1]).div_ceil(word_bits));
-            // Words wait until the job is known: up to four of them.
-            let [least, most] = if words > 50 { [words + 6, words + 9] } else { [50 + 9, 50 + 9] };
-            let span = report.span();
-            let fits = u64::from(least) <= span && span <= u64::from(most);
-            checks.that(fits, || format!("{job:?}: {span} cycles, expected {least}..={most}"));
-        }
+    let mut stimulus = Stimulus::new(&config, 5);
+    for element in elements(config.datapath_bits) {
+        let all = 1usize << element.bits;
+        let field = |_: &mut Rng, n: usize| {
+            let raw = (n % all) as i32;
+            if element.signed() { raw << (32 - element.bits) >> (32 - element.bits) } else { raw }
+        };
+        stimulus.job_of(element, all.div_ceil(CHUNK_ELEMENTS), 0, 100, field);
     }
-    checks.finish(6 * widths(datapath).count() as u64);
+    let bench = stimulus.bench(verilog(&design("bitwidth_converter", &config)));
+    bench.run(Stalls::None).unwrap().finish(stimulus.out.len());
 }
 
 #[test]
-fn every_pair_of_fields_of_a_narrow_plan_is_exhausted() {
+fn every_element_takes_the_documented_cycles() {
     let config = ArchConfig::tiny();
-    let (word_bits, datapath) = (8 * config.channel_bytes as u32, config.datapath_bits);
-    let mut stimulus = Stimulus::default();
-    let mut rng = Rng::new(9);
-    for split in SPLITS {
-        for (msb, lsb) in [(4, 4), (1, 1), (2, 8), (6, 4), (8, 4)] {
-            for first in [false, true] {
-                let job = Job { elements: 1 << (msb + lsb), conversion: conversion(msb, lsb, split, datapath), first };
-                let next = std::cell::Cell::new(0u32);
-                // Called for the LSB field and then for the MSB field of an element, or for the latter alone.
-                let value = |_: &mut Rng, bits: u32, signed: bool| {
-                    let n = next.get();
-                    next.set(n + 1);
-                    let n = if first { n } else { n / 2 };
-                    let is_lsb = !first && next.get() % 2 == 1;
-                    let raw = (if is_lsb { n } else { n >> lsb }) & ((1 << bits) - 1);
-                    if signed { ((raw << (32 - bits)) as i32) >> (32 - bits) } else { raw as i32 }
-                };
-                stimulus.job(word_bits, job, &mut rng, value);
-            }
+    let mut checks = Checks::new("bitwidth_converter_cycles");
+    let verilog = verilog(&design("bitwidth_converter", &config));
+    let all = elements(config.datapath_bits);
+    for &element in &all {
+        // Chunks that follow each other, chunks that each begin somewhere in a word of their own, and one alone.
+        for (count, dense) in [(200, 100), (200, 0), (1, 0)] {
+            let mut stimulus = Stimulus::new(&config, 7);
+            stimulus.job(element, count, 0, dense);
+            let report = stimulus.bench(verilog.clone()).run(Stalls::None).unwrap();
+            report.finish(count);
+            let expected = stimulus.words().max(count) as u64 + 7;
+            checks.eq(report.span(), expected, || format!("{element:?} {count} chunks, {dense} % dense"));
         }
     }
-    let bench = stimulus.bench(verilog(&design("bitwidth_converter", &config)), "tiny", word_bits, datapath);
-    bench.run(Stalls::None).unwrap().finish(stimulus.out.len());
+    checks.finish(3 * all.len() as u64);
 }
 
 #[test]
 fn another_simulator_shows_the_same() {
     let config = replayed();
     let design = design("bitwidth_converter", &config);
-    let stimulus = random(&config, 300, &mut Coverage::default());
-    let bench = stimulus.bench(verilog(&design), &config.name, 8 * config.channel_bytes as u32, config.datapath_bits);
-    same_in_icarus(&bench, &design, "bitwidth_converter");
+    let stimulus = random(&config, 300, 3);
+    same_in_icarus(&stimulus.bench(verilog(&design)), &design, "bitwidth_converter");
 }
 
 #[test]
 fn channels_of_other_widths_and_other_datapaths_work() {
-    let mut coverage = Coverage::default();
     for (channel_bytes, datapath) in [(4, 12), (8, 16), (64, 4), (128, 9)] {
         let text = format!("base = \"tiny\"\nchannel_bytes = {channel_bytes}\ndatapath_bits = {datapath}");
         let config = ArchConfig::from_toml(&text, "own.toml").unwrap();
-        let stimulus = random(&config, 1_000, &mut coverage);
+        let stimulus = random(&config, 1_000, 4);
         let verilog = verilog(&emit(rtl::BitwidthConverter::of(&config)).unwrap());
-        let bench = stimulus.bench(verilog, &text.replace('\n', " "), 8 * channel_bytes, datapath);
         for stalls in [Stalls::None, Stalls::Bursts] {
-            bench.run(stalls).unwrap().finish(stimulus.out.len());
+            stimulus.bench(verilog.clone()).run(stalls).unwrap().finish(stimulus.out.len());
         }
     }
 }
@@ -226,39 +300,27 @@ fn channels_of_other_widths_and_other_datapaths_work() {
 fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("bitwidth_converter", &config);
-    let stimulus = random(&config, 300, &mut Coverage::default());
-    faults_at_the_port_are_caught(&design, "out", "data", |verilog| stimulus.bench(verilog, "tiny", 256, 12));
+    let stimulus = random(&config, 1_000, 6);
+    faults_at_the_port_are_caught(&design, "out", "data", |verilog| stimulus.bench(verilog));
     let check = |module: &str, from: &str, to: &str, what: &str| {
-        caught(&stimulus.bench(broken(&design, module, from, to), "tiny", 256, 12), what);
+        caught(&stimulus.bench(broken(&design, module, from, to)), what);
     };
     check(
         "bitwidth_converter",
-        "balanced_next = (job_split == 2'd2);",
-        "balanced_next = job_split[0];",
+        "fill_next = (reading_s_2 == 2'd2);",
+        "fill_next = reading_s_2[1];",
         "out_data differs",
     );
-    check(
-        "plane_256_to_32x12",
-        "assign in_ready = (available <= 6'd24);",
-        "assign in_ready = 1'd1;",
-        "msb_ready differs",
-    );
+    check("bitwidth_converter", "value_2[11:0] | half", "value_2[11:0]", "out_data differs");
     check(
         "bitwidth_converter",
-        "valid_d_next = valid_c;",
-        "valid_d_next = valid_c & (shift_c != 4'd11);",
-        "a beat lost",
+        "element_out_ready = (issue & (|last));",
+        "element_out_ready = issue;",
+        "out_data differs",
     );
-    check(
-        "plane_256_to_32x12",
-        "assign enough = (available >= {2'd0, need});",
-        "assign enough = (available > {2'd0, need});",
-        "timing: ready too late",
-    );
-    check(
-        "bitwidth_converter",
-        "assign final_beat = (left <= 20'd32);",
-        "assign final_beat = (left < 20'd32);",
-        "differs",
-    );
+    check("bitwidth_converter", ".push(valid_s_4)", ".push(valid_s_4 & (tag_s_4 != 6'd5))", "a beat lost");
+    check("chunk_window", "in_ready = (held < 3'd7);", "in_ready = 1'd1;", "word_ready differs");
+    check("chunk_window", "enough = (held >= {1'd0, words});", "enough = (held > {1'd0, words});", "too late");
+    check("chunk_window", "fine_a_next = from;", "fine_a_next = ended;", "out_data differs");
+    check("chunk_window", "address_8 = ((row_a + 3'd1) + 3'd1);", "address_8 = (row_a + 3'd1);", "out_data differs");
 }

@@ -7,7 +7,7 @@ mod block;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, port_faults, verilog};
 use spatten_hw::{crossbar as rtl, emit::emit};
 use spatten_sim::cosim::{Beat, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::crossbar::Crossbar;
@@ -160,13 +160,16 @@ fn permutations_and_one_output_run_at_full_throughput() {
 #[test]
 fn faults_are_caught() {
     let design = emit(rtl::Crossbar::new(2, BITS as usize)).unwrap();
-    let fault = |module: &str, from: &str, to: &str, what: &str| {
-        let verilog = broken(&design, module, from, to);
+    let find = |verilog: &Verilog, what: &str| {
         let random = |_: usize, _: usize, rng: &mut Rng| rng.below(2) as usize;
         let stalls = Stalls::Random { input_permille: 100, output_permille: 300 };
-        let found = check(&verilog, 2, queues(2, 300, random), stalls).expect_err("a fault");
+        let found = check(verilog, 2, queues(2, 300, random), stalls).expect_err("a fault");
         assert!(found.contains(what), "expected {what:?} in {found}");
     };
+    for (verilog, what) in port_faults(&design, "out", "data") {
+        find(&verilog, &what);
+    }
+    let fault = |module: &str, from: &str, to: &str, what: &str| find(&broken(&design, module, from, to), what);
     fault("crossbar", "behind_0_next = (-(chosen_0 << 1));", "behind_0_next = 2'd0;", "out_data of port 0 differs");
     fault(
         "crossbar",

@@ -82,7 +82,7 @@ impl Stimulus {
             coverage.add("all keys", (keys == most).into());
             coverage.add("one key", (keys == 1).into());
             let words = (keys << (dim + 4)).div_ceil(size.word);
-            let count = 1 + rng.below(2 * beats as u64 / 8) as usize;
+            let count = if heads == 1 { 1 } else { 1 + rng.below(2 * beats as u64 / 8) as usize };
             coverage.add("one request", (count == 1).into());
             let requests: Vec<usize> = (0..count).map(|_| rng.below(words as u64) as usize).collect();
             let ends = requests.contains(&0) && requests.contains(&(words - 1));

@@ -10,18 +10,23 @@
 #[path = "common/block.rs"]
 #[allow(dead_code)]
 mod block;
+#[path = "common/fetch.rs"]
+#[allow(dead_code)]
+mod fetch;
 #[path = "common/memory.rs"]
 #[allow(dead_code)]
 mod memory;
 #[path = "common/streams.rs"]
-#[allow(dead_code)]
+#[allow(clippy::too_many_arguments, dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, port_faults, verilog};
+use fetch::{Listed, Widths, jobs, planes};
 use memory::{Answers, Memory, Plane, insert};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
-use spatten_arch::layout::{ADDRESS_BITS, GRANULE_BYTES, TOKEN_BITS};
+use spatten_arch::element::Element;
+use spatten_arch::layout::{ADDRESS_BITS, GRANULE_BYTES};
 use spatten_hw::{emit::emit, matrix_fetcher as rtl};
 use spatten_sim::cosim::{Beat, Bits, Coverage, Field, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
@@ -29,36 +34,6 @@ use spatten_sim::matrix_fetcher::{Chunk, Job, MatrixFetcher, Request, Tokens};
 use spatten_testkit::{Checks, Rng};
 use std::collections::{BTreeMap, VecDeque};
 use streams::{Queues, Seen, Streams, run};
-
-fn bits_for(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
-}
-
-/// Widths of the ports.
-#[derive(Debug, Clone, Copy)]
-struct Widths {
-    lanes: usize,
-    bits: u32,
-    slot: u32,
-    id: u32,
-    skip: u32,
-    words: u32,
-}
-
-impl Widths {
-    fn of(config: &ArchConfig) -> Self {
-        let granules = config.channel_bytes / GRANULE_BYTES;
-        let slot = bits_for(config.words_in_flight - 1) + 1;
-        Self {
-            lanes: config.channels,
-            bits: bits_for(config.datapath_bits as usize),
-            slot,
-            id: slot + bits_for(config.channels - 1),
-            skip: bits_for(granules - 1),
-            words: bits_for((granules - 1 + config.datapath_bits as usize).div_ceil(granules)),
-        }
-    }
-}
 
 #[derive(Debug, Clone)]
 enum In {
@@ -76,19 +51,8 @@ impl Beat for In {
                 Field::value("split", job.split.into(), 2),
                 Field::value("tag", job.tag.into(), rtl::TAG_BITS as u32),
             ],
-            Self::Tokens(tokens, w) => {
-                // Further ones mean nothing.
-                let mut index = vec![0x5a5a; w.lanes];
-                index.iter_mut().zip(&tokens.index).for_each(|(to, &token)| *to = token.into());
-                vec![
-                    Field::lanes("index", &index, TOKEN_BITS as u32),
-                    Field::value("count", tokens.index.len() as u64, bits_for(w.lanes)),
-                    Field::flag("last", tokens.last),
-                ]
-            }
-            Self::Response { id, data, widths } => {
-                vec![Field::value("id", (*id).into(), widths.id), Field::bits("data", data.clone())]
-            }
+            Self::Tokens(tokens, w) => w.tokens(tokens),
+            Self::Response { id, data, widths } => widths.response(*id, data),
         }
     }
 }
@@ -103,18 +67,8 @@ enum Out {
 impl Beat for Out {
     fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Request(request, w) => vec![
-                Field::value("address", request.address.into(), ADDRESS_BITS as u32),
-                Field::value("id", request.id.into(), w.id),
-            ],
-            Self::Chunk(chunk, w) => vec![
-                Field::flag("live", chunk.live),
-                Field::flag("fresh", chunk.fresh),
-                Field::value("skip", chunk.skip.into(), w.skip),
-                Field::value("words", chunk.words.into(), w.words),
-                Field::value("tag", chunk.tag.into(), rtl::TAG_BITS as u32),
-                Field::flag("last", chunk.last),
-            ],
+            Self::Request(request, w) => w.request(request),
+            Self::Chunk(chunk, w) => w.chunk(chunk),
             Self::Word(word) => vec![Field::bits("data", word.clone())],
         }
     }
@@ -168,14 +122,6 @@ impl CycleModel for Described {
             self.out[2 * lanes + i] = self.model.word(i).map(|w| Out::Word(w.clone()));
         }
     }
-}
-
-/// A job and its tokens.
-#[derive(Debug, Clone)]
-struct Listed {
-    plane: Plane,
-    tag: u8,
-    tokens: Vec<u16>,
 }
 
 /// What a lane has given, and what it is to give: per step the chunk's bytes, if it has one, its tag, and `last`.
@@ -255,20 +201,12 @@ impl Run<'_> {
         // No request goes out before the places are cleared.
         let start = config.words_in_flight as u64;
         for listed in &self.listed {
-            let Plane { base, bits, .. } = listed.plane;
-            let split = listed.plane.split();
-            queues[0].push_back((start, In::Job(Job { base, bits, split, tag: listed.tag }, widths)));
-            let beats = listed.tokens.chunks(lanes).map(<[u16]>::to_vec).collect::<Vec<_>>();
-            let beats = if beats.is_empty() { vec![vec![]] } else { beats };
-            let count = beats.len();
-            for (i, index) in beats.into_iter().enumerate() {
-                queues[1].push_back((0, In::Tokens(Tokens { index, last: i + 1 == count }, widths)));
-            }
-            let chunk = |x: usize| {
-                let token = usize::from(*listed.tokens.get(x >> split)?);
-                Some(listed.plane.chunk(token, x & ((1 << split) - 1)))
-            };
-            let steps = (listed.tokens.len() << split).div_ceil(lanes).max(1);
+            let (base, bits) = (listed.plane.base, listed.plane.element.bits);
+            let job = Job { base, bits, split: listed.plane.split(), tag: listed.tag };
+            queues[0].push_back((start, In::Job(job, widths)));
+            queues[1].extend(listed.beats(lanes).into_iter().map(|tokens| (0, In::Tokens(tokens, widths))));
+            let chunk = |x: usize| listed.chunk(x).map(|(row, part)| listed.plane.chunk(row, part));
+            let steps = listed.steps(lanes);
             for x in 0..steps * lanes {
                 checked[x % lanes].expected.push_back((chunk(x), listed.tag, x / lanes + 1 == steps));
             }
@@ -331,51 +269,12 @@ impl Run<'_> {
     }
 }
 
-/// Jobs of all shapes, until their chunks have at least `granules` granules.
+/// Jobs of all shapes and widths.
 fn random<'a>(config: &'a ArchConfig, granules: usize, answers: Answers, seed: u64) -> Run<'a> {
     let mut rng = Rng::new(seed);
     let mut memory = Memory::new(config, rng.bits());
-    let mut plane = |number: usize, bits: u32, dim: usize| {
-        // Planes do not overlap; the first one wraps around the end of the addresses.
-        let base = (number as u32 * 0x0400_0000).wrapping_sub(1 + rng.below(8) as u32);
-        Plane { base, bits, dim, signed: false, salt: rng.bits() }
-    };
-    let mut planes = vec![];
-    for bits in 1..=config.datapath_bits {
-        for dim in HEAD_DIMS {
-            planes.push(plane(planes.len(), bits, dim));
-        }
-    }
-    let mut rng = Rng::new(seed ^ 1);
-    let (mut listed, mut total) = (vec![], 0);
-    while total < granules {
-        // Now and then a job goes on where the one before ended.
-        let goes_on =
-            listed.last().filter(|_| rng.below(8) == 0).and_then(|l: &Listed| Some((l.plane, *l.tokens.last()?)));
-        let plane = goes_on.map_or(planes[listed.len() % planes.len()], |(plane, _)| plane);
-        let first = rng.below(1 << TOKEN_BITS) as u16;
-        let count = 1 + rng.below(40) as usize;
-        let tokens: Vec<u16> = match rng.below(8) {
-            _ if goes_on.is_some() => (1..=count as u16).map(|i| goes_on.unwrap().1.wrapping_add(i)).collect(),
-            0 => vec![first],
-            1 => vec![],
-            // Dense, from anywhere.
-            2 | 3 => (0..count).map(|i| first.saturating_sub(100) + i as u16).collect(),
-            // With gaps.
-            4 | 5 => {
-                let mut tokens: Vec<u16> = (0..count).map(|_| rng.below(200) as u16).collect();
-                tokens.sort_unstable();
-                tokens.dedup();
-                tokens
-            }
-            // In any order, some twice.
-            6 => (0..count).map(|_| rng.below(30) as u16).collect(),
-            _ => (0..count).map(|_| rng.below(1 << TOKEN_BITS) as u16).collect(),
-        };
-        tokens.iter().for_each(|&token| memory.write(&plane, token.into()));
-        total += (tokens.len() << plane.split()) * plane.bits as usize;
-        listed.push(Listed { plane, tag: rng.below(16) as u8, tokens });
-    }
+    let elements: Vec<Element> = (1..=config.datapath_bits).map(Element::whole).collect();
+    let listed = jobs(&planes(&elements, &mut rng), granules, &mut memory, &mut rng);
     Run { config, memory, answers, listed }
 }
 
@@ -434,7 +333,7 @@ fn dense_rows_take_a_word_per_lane_and_cycle() {
         let verilog = verilog(&design("matrix_fetcher", &config));
         let (granules, start) = (config.channel_bytes / GRANULE_BYTES, config.words_in_flight as u64);
         for (bits, dim) in (1..=config.datapath_bits).flat_map(|bits| HEAD_DIMS.map(|dim| (bits, dim))) {
-            let plane = Plane { base: 70, bits, dim, signed: false, salt: 9 };
+            let plane = Plane { base: 70, element: Element::whole(bits), dim, salt: 9 };
             let latency = 1 + u64::from(bits % 3) * 4;
             let found = dense(&config, plane, 32, 256, Answers::After(latency)).check(&verilog, Stalls::None).unwrap();
             let bits = bits as usize;
@@ -449,7 +348,7 @@ fn dense_rows_take_a_word_per_lane_and_cycle() {
             checks.eq(found.first, [start + 12, described, start + 12 + latency + 5], what);
         }
         // So many cycles of the memory are hidden, and not one more.
-        let plane = Plane { base: 70, bits: 12, dim: 64, signed: false, salt: 9 };
+        let plane = Plane { base: 70, element: Element::whole(12), dim: 64, salt: 9 };
         let words = 256 * 3 / config.channels as u64;
         let hidden = config.words_in_flight as u64 - 6;
         let mut spans = [hidden, hidden + 1].map(|latency| {
@@ -466,7 +365,7 @@ fn dense_rows_take_a_word_per_lane_and_cycle() {
 fn a_job_costs_a_cycle_more_than_its_steps() {
     let config = ArchConfig::eighth();
     let verilog = verilog(&design("matrix_fetcher", &config));
-    let plane = Plane { base: 0, bits: 8, dim: 32, signed: false, salt: 9 };
+    let plane = Plane { base: 0, element: Element::whole(8), dim: 32, salt: 9 };
     let mut checks = Checks::new("matrix_fetcher_jobs");
     for rows in [1, 2, 3, 4, 8] {
         let mut run = dense(&config, plane, 0, rows, Answers::After(4));
@@ -503,20 +402,29 @@ fn channels_of_other_sizes_work() {
 fn faults_are_caught() {
     let config = ArchConfig::eighth();
     let design = design("matrix_fetcher", &config);
-    let run = random(&config, 8_000, Answers::Anywhere(30), 3);
-    let fault = |module: &str, from: &str, to: &str, what: &str| {
+    let mixed = random(&config, 8_000, Answers::Anywhere(30), 3);
+    // Many chunks per word: descriptions are what fills up.
+    let narrow = Plane { base: 70, element: Element::whole(1), dim: 128, salt: 9 };
+    let narrow = dense(&config, narrow, 0, 256, Answers::After(4));
+    let fault_of = |run: &Run<'_>, module: &str, from: &str, to: &str, what: &str| {
         let verilog = broken(&design, &format!("matrix_fetcher{module}"), from, to);
-        let stalls = Stalls::Random { input_permille: 100, output_permille: 300 };
+        let stalls = Stalls::Random { input_permille: 0, output_permille: 600 };
         let found = run.check(&verilog, stalls).err().unwrap_or_else(|| panic!("{to:?} is not found out"));
         assert!(found.contains(what), "expected {what:?} in {found}");
     };
+    for (verilog, what) in port_faults(&design, "word", "data") {
+        let stalls = Stalls::Random { input_permille: 100, output_permille: 300 };
+        let found = mixed.check(&verilog, stalls).err().expect("a fault at the port is found out");
+        assert!(found.contains(&what), "expected {what:?} in {found}");
+    }
+    let fault = |module: &str, from: &str, to: &str, what: &str| fault_of(&mixed, module, from, to, what);
     let resume = "resume_6_1_next = (((((~first_s_4)";
     fault("_addresses", "{10'd0, word_6_1}) + {31'd0, resume_6_1}", "{10'd0, word_6_1})", "request_address of port");
-    fault("_addresses", resume, "resume_6_1_next = (((((1'd1)", "of port 1 differs");
+    fault("_addresses", resume, "resume_6_1_next = (((((1'd1)", "differs");
     fault("_addresses", "seen_end_1_next = (after_1 & 3'd7);", "seen_end_1_next = 3'd0;", "of port");
-    fault("_lane", "reading_next = take;", "reading_next = take & (head != 7'd70);", "word_valid of port");
-    fault("_lane", "(arrived_read_data == head[6])", "(arrived_read_data == head[6]) & ~reading", "word_valid of port");
-    fault("_lane", "(arrived_read_data == head[6])", "arrived_read_data", "word_valid of port");
+    fault("_lane", "reading_next = take;", "reading_next = take & (head != 7'd70);", "word_");
+    fault("_lane", "(arrived_read_data == head[6])", "(arrived_read_data == head[6]) & ~reading", "word_");
+    fault("_lane", "(arrived_read_data == head[6])", "arrived_read_data", "word_");
     fault(
         "_lane",
         "assign request_slot = next_slot;",
@@ -527,7 +435,13 @@ fn faults_are_caught() {
         "_lane",
         ".write_enable(answer_valid),",
         ".write_enable(answer_valid & ~(answer_slot[0] & answer_slot[3] & answer_slot[5])),",
-        "word_data of port",
+        "word_",
     );
-    fault("_lane", "assign describes = ((~final_word) | described_in_ready);", "assign describes = 1'd1;", "of port");
+    fault_of(
+        &narrow,
+        "_lane",
+        "assign describes = ((~final_word) | described_in_ready);",
+        "assign describes = 1'd1;",
+        "of port",
+    );
 }

@@ -112,7 +112,7 @@ impl Stimulus {
         let mut heads = 0;
         while stimulus.out.len() < beats {
             let count = if heads == 0 { most } else { 1 + rng.below(most as u64) as usize };
-            let requests = 1 + rng.below(beats as u64 / 8) as usize;
+            let requests = if heads == 1 { 1 } else { 1 + rng.below(beats as u64 / 8) as usize };
             let request = |_| {
                 let n = match rng.below(6) {
                     0 => rng.below(rows as u64 + 1) as usize,

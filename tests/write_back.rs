@@ -15,7 +15,7 @@ mod block;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, port_faults, verilog};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::layout::{OUTPUT_ROW_BITS, OutputLayout};
@@ -455,15 +455,18 @@ fn done_comes_two_cycles_after_the_last_acknowledgement() {
 fn faults_are_caught() {
     let config = ArchConfig::eighth();
     let design = design("write_back", &config);
-    let fault = |module: &str, from: &str, to: &str, what: &str| {
-        let verilog = broken(&design, module, from, to);
+    let find = |verilog: &Verilog, what: &str| {
         let stimulus = Stimulus::random(&config, 1_000, &mut Rng::new(3));
         let found = Stalls::EVERY
             .into_iter()
-            .find_map(|stalls| stimulus.check(&verilog, stalls, &usual, &mut Coverage::default()).err());
+            .find_map(|stalls| stimulus.check(verilog, stalls, &usual, &mut Coverage::default()).err());
         let found = found.unwrap_or_else(|| panic!("the fault was not found (expected {what:?})"));
         assert!(found.contains(what), "expected {what:?} in {found}");
     };
+    for (verilog, what) in port_faults(&design, "write", "data") {
+        find(&verilog, &what);
+    }
+    let fault = |module: &str, from: &str, to: &str, what: &str| find(&broken(&design, module, from, to), what);
     // A row does not wait for its last channel.
     fault(
         "write_back",

@@ -2,9 +2,10 @@
 //! Paper: SpAtten section IV-D.
 //! Why: MSB and LSB planes lie in memory separately and contiguously, little-endian bit order, element 0 at bit 0, so that
 //! a plane of any width streams as whole beats and the converter is one shifter per lane.
-//! Differs from the paper: operands are aligned to the top of the datapath, so that outputs of narrow plans keep their
+//! Differs from the paper: one plane at a time, see [`operand`]; operands are aligned to the top of the datapath, so that outputs of narrow plans keep their
 //! fraction; an all-integer model cannot tell the difference (a power of two in the scale).
 
+use spatten_arch::element::{Element, Reading};
 use spatten_arch::plan::Split;
 
 /// Packs the low `bits` of each value, element after element, least significant bit first; the last byte is filled with 0.
@@ -47,6 +48,31 @@ pub fn unpack(plane: &[u8], index: usize, bits: u32, signed: bool) -> i32 {
     if signed { ((raw << (32 - bits)) as i32) >> (32 - bits) } else { raw as i32 }
 }
 
+/// What an element of one plane is worth: the block's function, a plane at a time, because LSBs come later or never.
+///
+/// For every split, what MSBs are worth is [`Conversion::first`], and what MSBs and LSBs are worth adds up to
+/// [`Conversion::full`] exactly. So LSBs that come later are added to the operands on chip; nothing else is kept of the MSBs.
+///
+/// # Formats   `field` S(bits-1).0 where `element.signed()`, otherwise U(bits).0 -> `arch::format::Formats::operand`
+///
+/// ```
+/// use spatten_arch::{element::Element, plan::Split};
+/// use spatten_golden::bitwidth_converter::operand;
+/// // 8 + 4 bits, read as middles of cells, in a datapath of 12 bits: MSB 3 is 3 * 16 + 8, and LSB 5 is 5 - 8.
+/// let [msb, lsb] = [Element::msb(8, 4, Split::Mid), Element::lsb(8, 4, Split::Mid)];
+/// assert_eq!((operand(msb, 3, 12), operand(lsb, 5, 12)), (56, -3));
+/// ```
+#[inline]
+pub fn operand(element: Element, field: i32, datapath_bits: u32) -> i32 {
+    let halves = match element.reading {
+        Reading::Signed | Reading::Unsigned => 2 * field,
+        Reading::Middle => 2 * field + 1,
+        Reading::Centred => 2 * field - (1 << element.bits),
+    };
+    // A half is left only where bits are missing below.
+    (halves << (datapath_bits - element.above - element.bits)) >> 1
+}
+
 /// How the planes of one tensor become operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conversion {
@@ -87,6 +113,7 @@ mod tests {
     use super::*;
     use crate::quantiser;
     use proptest::prelude::*;
+    use spatten_testkit::Checks;
 
     proptest! {
         #[test]
@@ -114,6 +141,43 @@ mod tests {
             prop_assert_eq!(c.full(msb, lsb), value << 4);
             prop_assert_eq!(c.first(msb), quantiser::read_msb(msb, 4, how) << 4);
         }
+    }
+
+    #[test]
+    fn planes_one_at_a_time_add_up_to_the_number() {
+        let mut checks = Checks::new("operands_add_up");
+        let fields = |bits: u32, signed: bool| {
+            let low = if signed { -(1 << (bits - 1)) } else { 0 };
+            low..low + (1 << bits)
+        };
+        let mut expected = 0;
+        for datapath_bits in [4, 9, 12] {
+            let widths = (1..=datapath_bits).flat_map(|m| (0..=datapath_bits - m).map(move |l| (m, l)));
+            for (msb_bits, lsb_bits) in widths {
+                for split in [Split::Floor, Split::Mid, Split::Balanced] {
+                    let c = Conversion { msb_bits, lsb_bits, split, datapath_bits };
+                    let (upper, lower) =
+                        (Element::msb(msb_bits, lsb_bits, split), Element::lsb(msb_bits, lsb_bits, split));
+                    expected += 1 << msb_bits;
+                    for msb in fields(msb_bits, upper.signed()) {
+                        let first = operand(upper, msb, datapath_bits);
+                        checks.eq(first, c.first(msb), || format!("{c:?} {msb}"));
+                        if lsb_bits == 0 {
+                            let whole = operand(Element::whole(msb_bits), msb, datapath_bits);
+                            assert_eq!((whole, first), (c.full(msb, 0), c.full(msb, 0)), "{c:?} {msb}");
+                            continue;
+                        }
+                        expected += 1 << lsb_bits;
+                        for lsb in fields(lsb_bits, lower.signed()) {
+                            let delta = operand(lower, lsb, datapath_bits);
+                            checks.eq(first + delta, c.full(msb, lsb), || format!("{c:?} {msb} {lsb}"));
+                            assert!((-1i32 << (datapath_bits - 1)..1 << (datapath_bits - 1)).contains(&delta), "{c:?}");
+                        }
+                    }
+                }
+            }
+        }
+        checks.finish(expected);
     }
 
     #[test]

@@ -8,10 +8,11 @@
 mod addresses;
 mod lane;
 
+pub(crate) use addresses::ChunkBits;
 pub use addresses::TAG_BITS;
 pub use lane::{PLACES, WORDS_READY};
 
-use addresses::{Addresses, ChunkBits};
+use addresses::Addresses;
 use lane::Lane;
 
 use crate::crossbar::Crossbar;

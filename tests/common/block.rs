@@ -155,19 +155,22 @@ where
     }
 }
 
-/// A wrapper around the top that lets the sixth beat of an output stream go wrong, as input `fault` says: 0 not at all,
-/// 1 a bit of `field`, 2 it is lost, 3 it is a cycle late.
-fn with_faults(design: &Design, stream: &str, field: &str) -> Design {
+/// A wrapper around the top that lets the sixth beat of an output stream (of an array of streams, of its lane 0) go wrong:
+/// 0 not at all, 1 a bit of `field`, 2 it is lost, 3 it is a cycle late. Which is the number given, or input `fault`.
+fn with_fault(design: &Design, stream: &str, field: &str, fault: Option<u8>) -> Verilog {
     let mut design = design.clone();
     let (top, inside) = (design.top.clone(), format!("{}_inside", design.top));
     let module = design.modules.iter_mut().find(|m| m.name == top).expect("the top is among its modules");
     module.text = module.text.replace(&format!("module {top}("), &format!("module {inside}("));
     module.name = inside.clone();
     let [valid, ready, field] = ["valid", "ready", field].map(|part| format!("{stream}_{part}"));
-    let (mut ports, mut connections, mut bits) = (vec!["input wire [1:0] fault".to_string()], vec![], 0);
+    let (mut ports, mut connections, mut lanes, mut bits) = (vec![], vec![], 0, 0);
     for Port { name, bits: width, input, .. } in &design.ports {
         let wire = match name {
-            _ if *name == valid => "v",
+            _ if *name == valid => {
+                lanes = *width;
+                "v"
+            }
             _ if *name == ready => "r",
             _ if *name == field => {
                 bits = *width;
@@ -178,32 +181,50 @@ fn with_faults(design: &Design, stream: &str, field: &str) -> Design {
         ports.push(format!("{} wire [{}:0] {name}", if *input { "input" } else { "output" }, width - 1));
         connections.push(format!(".{name}({wire})"));
     }
-    assert!(bits > 0, "no port {field} among {ports:?}");
+    assert!(lanes > 0 && bits > 0, "no ports {valid}, {field} among {ports:?}");
+    let fault = match fault {
+        Some(fault) => format!("wire [1:0] fault = 2'd{fault};"),
+        None => {
+            ports.push("input wire [1:0] fault".into());
+            String::new()
+        }
+    };
     let text = format!(
         "module {top}({ports});
-    wire v, r;
-    wire [{high}:0] d;
+    {fault}
+    wire [{lane}:0] v, r;
+    wire [{bit}:0] d;
     reg [2:0] n;
     reg waited;
-    wire now = v & (n == 3'd5);
+    wire now = v[0] & (n == 3'd5);
     wire hold = (fault == 2'd3) & now & ~waited;
     wire lose = (fault == 2'd2) & now;
+    wire flip = (fault == 2'd1) & now;
     always @(posedge clock) begin
-        n <= reset ? 3'd0 : n + {{2'd0, v & r & (n != 3'd7)}};
-        waited <= ~reset & now & ~r;
+        n <= reset ? 3'd0 : n + {{2'd0, v[0] & r[0] & (n != 3'd7)}};
+        waited <= ~reset & now & ~r[0];
     end
-    assign {valid} = v & ~hold & ~lose;
-    assign r = ({ready} & ~hold) | lose;
-    assign {field} = d ^ {{{{{bits}{{1'b0}}}} | ((fault == 2'd1) & now)}};
+    assign {valid} = v & ~({{{lanes}{{1'b0}}}} | (hold | lose));
+    assign r = ({ready} & ~({{{lanes}{{1'b0}}}} | hold)) | lose;
+    assign {field} = d ^ ({{{bits}{{1'b0}}}} | flip);
     {inside} block({connections});
 endmodule
 ",
         ports = ports.join(", "),
-        high = bits - 1,
+        lane = lanes - 1,
+        bit = bits - 1,
         connections = connections.join(", ")
     );
     design.modules.push(Module { name: top, text, native: false });
-    design
+    // The wrapper is no block: one bit extends to the width of a field.
+    verilog(&design).argument("-Wno-WIDTH")
+}
+
+/// The three faults for harnesses that know their own ports only, each with what a report says of it.
+pub fn port_faults(design: &Design, stream: &str, field: &str) -> [(Verilog, String); 3] {
+    let [value, time] = [format!("{stream}_{field}"), format!("{stream}_valid")];
+    [(1, value), (2, time.clone()), (3, time)]
+        .map(|(fault, what)| (with_fault(design, stream, field, Some(fault)), what))
 }
 
 /// A wrong bit, a lost beat and a late beat at an output are each found, and without a fault none is.
@@ -218,8 +239,7 @@ pub fn faults_at_the_port_are_caught<M>(
     M::Input: Beat + Clone,
     M::Output: Beat,
 {
-    // The wrapper is no block; a bit extends to the width of the field.
-    let verilog = verilog(&with_faults(design, stream, field)).argument("-Wno-WIDTH");
+    let verilog = with_fault(design, stream, field, None);
     let with = |fault: u64| bench(verilog.clone()).pin("fault", Bits::new(fault, 2));
     with(0).run_without_waves(Stalls::None).unwrap_or_else(|e| panic!("without a fault: {e}"));
     caught(&with(1), &format!("{stream}_{field} differs"));

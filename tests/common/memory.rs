@@ -2,23 +2,22 @@
 //! how late its answers come.
 
 use spatten_arch::ArchConfig;
+use spatten_arch::element::Element;
 use spatten_arch::layout::{CHUNK_ELEMENTS, GRANULE_BYTES, Layout};
 use spatten_golden::bitwidth_converter::pack;
 use spatten_testkit::Rng;
 use std::collections::{HashMap, VecDeque};
 
-/// A plane: where it begins, how wide its elements are, and what they are.
+/// A plane: where it begins, and what it holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Plane {
     /// Word at which it begins, on every channel.
     pub base: u32,
-    /// Bits of an element.
-    pub bits: u32,
+    /// What its elements are.
+    pub element: Element,
     /// Elements of a row.
     pub dim: usize,
-    /// Elements are in two's complement.
-    pub signed: bool,
-    /// Which elements.
+    /// Which ones.
     pub salt: u64,
 }
 
@@ -28,22 +27,23 @@ impl Plane {
         (self.dim / CHUNK_ELEMENTS).max(1).ilog2()
     }
 
-    /// An element; behind the row's last one (`dim` 16), padding.
-    pub fn element(&self, row: usize, at: usize) -> i32 {
+    /// The field of an element; behind the row's last one (`dim` 16), padding.
+    pub fn field(&self, row: usize, at: usize) -> i32 {
+        let bits = self.element.bits;
         let mut rng = Rng::new(self.salt ^ (row as u64) << 8 ^ at as u64);
         // The ends of the range are where a sign goes wrong.
         let raw = match rng.below(8) {
-            0 => 1 << (self.bits - 1),
-            1 => (1 << (self.bits - 1)) - 1,
-            _ => rng.below(1 << self.bits) as i32,
+            0 => 1 << (bits - 1),
+            1 => (1 << (bits - 1)) - 1,
+            _ => rng.below(1 << bits) as i32,
         };
-        if self.signed && raw >> (self.bits - 1) > 0 { raw - (1 << self.bits) } else { raw }
+        if self.element.signed() && raw >> (bits - 1) > 0 { raw - (1 << bits) } else { raw }
     }
 
     /// A chunk of a row, as it lies in memory.
     pub fn chunk(&self, row: usize, chunk: usize) -> Vec<u8> {
         let at = chunk * CHUNK_ELEMENTS;
-        pack((at..at + CHUNK_ELEMENTS).map(|i| self.element(row, i)), self.bits)
+        pack((at..at + CHUNK_ELEMENTS).map(|i| self.field(row, i)), self.element.bits)
     }
 }
 
@@ -62,7 +62,7 @@ impl Memory {
 
     /// Puts a row of a plane where it belongs.
     pub fn write(&mut self, plane: &Plane, row: usize) {
-        let layout = Layout::new(&self.config, plane.dim, plane.bits as usize);
+        let layout = Layout::new(&self.config, plane.dim, plane.element.bits as usize);
         let size = self.config.channel_bytes;
         for chunk in 0..layout.chunks() {
             let (channel, granule) = layout.place(row, chunk);

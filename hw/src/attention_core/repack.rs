@@ -137,8 +137,6 @@ impl Repack {
     }
 }
 
-// Outer conditions are sizes: what they guard is not there otherwise.
-#[allow(clippy::collapsible_if)]
 impl Logic for Repack {
     #[hdl_gen]
     fn update(&mut self) {

@@ -116,8 +116,6 @@ impl ValueRequests {
     }
 }
 
-// Outer conditions are sizes: what they guard is not there otherwise.
-#[allow(clippy::collapsible_if)]
 impl Logic for ValueRequests {
     #[hdl_gen]
     fn update(&mut self) {

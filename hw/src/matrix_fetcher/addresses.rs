@@ -9,20 +9,20 @@ pub const TAG_BITS: usize = 4;
 
 /// Widths of what a lane is told about a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ChunkBits {
+pub(crate) struct ChunkBits {
     /// Of a channel.
-    pub(super) channel: usize,
+    pub(crate) channel: usize,
     /// Of a granule within a word.
-    pub(super) skip: usize,
+    pub(crate) skip: usize,
     /// Of the number of words that a chunk may touch.
-    pub(super) words: usize,
+    pub(crate) words: usize,
     /// Of an element.
-    pub(super) bits: usize,
+    pub(crate) bits: usize,
 }
 
 impl ChunkBits {
     /// In a configuration.
-    pub(super) fn of(config: &ArchConfig) -> Self {
+    pub(crate) fn of(config: &ArchConfig) -> Self {
         let granules = config.channel_bytes / GRANULE_BYTES;
         let widest = config.datapath_bits as usize;
         Self {
