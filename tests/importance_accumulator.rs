@@ -4,7 +4,9 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
 use spatten_arch::format::Formats;
@@ -345,7 +347,7 @@ fn cycles_are_as_documented() {
 
 #[test]
 fn another_simulator_shows_the_same() {
-    let config = ArchConfig::tiny();
+    let config = replayed();
     let design = design("importance_accumulator", &config);
     let script = random_script(&config, 300, &mut Rng::new(6));
     same_in_icarus(&script.bench(verilog(&design)).0, &design, "importance_accumulator");

@@ -4,7 +4,9 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::TOKEN_SCALE_FRACTION;
 use spatten_hw::{emit::emit, key_buffer as rtl};
@@ -173,10 +175,10 @@ fn beats_narrower_and_wider_than_words_work() {
 
 #[test]
 fn another_simulator_shows_the_same() {
-    let config = ArchConfig::tiny();
+    let config = replayed();
     let design = design("key_buffer", &config);
     let stimulus = Stimulus::random(size(&config), 1, true, 200, &mut Coverage::default());
-    same_in_icarus(&stimulus.bench(verilog(&design), "tiny"), &design, "key_buffer");
+    same_in_icarus(&stimulus.bench(verilog(&design), &config.name), &design, "key_buffer");
 }
 
 #[test]

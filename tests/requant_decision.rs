@@ -4,7 +4,9 @@
 #[allow(dead_code)]
 mod block;
 
-use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 use spatten_golden::requant_decision;
@@ -88,7 +90,7 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
 
 #[test]
 fn another_simulator_shows_the_same() {
-    let config = ArchConfig::tiny();
+    let config = replayed();
     let design = design("requant_decision", &config);
     let (bench, _) = bench(verilog(&design), &config, 0.05, 1_000, &mut Coverage::default());
     same_in_icarus(&bench, &design, "requant_decision");
