@@ -43,11 +43,12 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 }
 
 /// All blocks, along the data's way through the chip.
-pub const BLOCKS: [Block; 24] = {
+pub const BLOCKS: [Block; 25] = {
     use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
+        block("layer_sequencer", "a layer to fetch jobs, rows and places of outputs", "IV-A, Fig. 8", Rtl, false),
         block("fetch_path", "matrix_fetcher and a converter per lane: token lists to operands", "IV-D", Rtl, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),

@@ -20,6 +20,7 @@
 pub mod blocks;
 pub mod c_header;
 pub mod config;
+pub mod content;
 pub mod descriptor;
 pub mod element;
 pub mod format;

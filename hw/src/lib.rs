@@ -32,6 +32,7 @@ pub mod halves;
 pub mod importance_accumulator;
 pub mod key_buffer;
 pub mod lane_fifo;
+pub mod layer_sequencer;
 pub mod matrix_fetcher;
 pub mod multiply_value;
 pub mod prefix_sum;

@@ -11,6 +11,7 @@ use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
 use crate::key_buffer::KeyBuffer;
+use crate::layer_sequencer::LayerSequencer;
 use crate::matrix_fetcher::MatrixFetcher;
 use crate::multiply_value::MultiplyValue;
 use crate::prefix_sum::PrefixSum;
@@ -33,6 +34,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("csr", |c| emit(Csr::new(c))),
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("layer_sequencer", |c| emit(LayerSequencer::new(c))),
     ("fetch_path", |c| emit(FetchPath::new(c))),
     ("attention_core", |c| emit(AttentionCore::new(c))),
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),

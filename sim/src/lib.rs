@@ -21,6 +21,7 @@ pub mod fifo;
 pub mod halves;
 pub mod importance_accumulator;
 pub mod key_buffer;
+pub mod layer_sequencer;
 pub mod matrix_fetcher;
 pub mod multiply_value;
 pub mod prefix_sum;

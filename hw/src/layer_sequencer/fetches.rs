@@ -1,0 +1,429 @@
+//! The fetch jobs of a layer, in the order in which they are needed.
+
+use super::{BASES, FACTOR_BITS};
+use crate::fifo::Fifo;
+use crate::hdl::*;
+use spatten_arch::content::{Content, WORD_BITS, WORD_DIM};
+use spatten_arch::layout::ADDRESS_BITS;
+
+/// Jobs, and query jobs, that wait.
+const JOBS: usize = 4;
+/// Query rows that are fetched behind the keys and values of the next head: at least one step, less than three.
+const STEP: usize = 16;
+
+/// What is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, LogicState)]
+pub enum State {
+    /// Nothing.
+    Idle,
+    /// The next head is taken.
+    Take,
+    /// Its keys and values, which nobody fetched ahead.
+    Own,
+    /// Its queries.
+    Queries,
+    /// Keys and values of the head after it.
+    Ahead,
+}
+
+/// A job per content of each head: keys and values once for the heads that share them, then queries. Keys and values of the next
+/// head come before the last queries of this one, so that they stream in while it computes; and behind the others, so that
+/// the half that they wait for is free soon.
+///
+/// Where queries have scales, both come by as many rows as there are lanes, scales first: no more of them find room on their way.
+///
+/// # Timing   a content per cycle, one that is not needed included, as long as jobs are taken; two cycles more for each head
+#[derive(LogicBlock)]
+pub struct Fetches {
+    name: ModuleName,
+    /// The clock.
+    pub clock: Signal<In, Clock>,
+    /// Synchronous: forgets the layer.
+    pub reset: Signal<In, Bit>,
+    /// Begins a layer.
+    pub start: Signal<In, Bit>,
+    /// No layer is being fetched.
+    pub idle: Signal<Out, Bit>,
+    /// log2(head dimension) - 4.
+    pub dim: Wire<In>,
+    /// Queries, keys and values have scales.
+    pub scaled: Signal<In, Bit>,
+    /// Values have norms.
+    pub weighted: Signal<In, Bit>,
+    /// Bits of an element of K, V and Q.
+    pub bits: Vec<Wire<In>>,
+    /// Tokens of the lists of keys and of queries.
+    pub counts: Vec<Wire<In>>,
+    /// A head is offered.
+    pub head_valid: Signal<In, Bit>,
+    /// It would be taken.
+    pub head_ready: Signal<Out, Bit>,
+    /// The first one of these keys and values.
+    pub head_first: Signal<In, Bit>,
+    /// The layer's last one.
+    pub head_closes: Signal<In, Bit>,
+    /// Its factor.
+    pub head_logit: Wire<In>,
+    /// Its addresses.
+    pub head_base: Vec<Wire<In>>,
+    /// A job is there.
+    pub fetch_valid: Signal<Out, Bit>,
+    /// It is taken.
+    pub fetch_ready: Signal<In, Bit>,
+    /// Word at which the plane begins.
+    pub fetch_base: Wire<Out>,
+    /// log2(elements of a row) - 4.
+    pub fetch_dim: Wire<Out>,
+    /// Bits of an element.
+    pub fetch_bits: Wire<Out>,
+    /// What it is.
+    pub fetch_tag: Wire<Out>,
+    /// Rows of queries are on their way.
+    pub query_valid: Signal<Out, Bit>,
+    /// That is taken.
+    pub query_ready: Signal<In, Bit>,
+    /// How many.
+    pub query_rows: Wire<Out>,
+    /// Their factor.
+    pub query_factor: Wire<Out>,
+    /// Tokens of the job.
+    pub command_valid: Signal<Out, Bit>,
+    /// They would be taken.
+    pub command_ready: Signal<In, Bit>,
+    /// Of the list of queries.
+    pub command_queries: Signal<Out, Bit>,
+    /// First word of the list.
+    pub command_from: Wire<Out>,
+    /// Tokens before the end.
+    pub command_to: Wire<Out>,
+    lanes: Param,
+    level: Param,
+    step_level: Param,
+    longest: Param,
+    contents: Param,
+    count_bits: Param,
+    address_bits: Param,
+    bits_bits: Param,
+    keys: Param,
+    key_scales: Param,
+    values: Param,
+    value_scales: Param,
+    norms: Param,
+    queries: Param,
+    query_scales: Param,
+    word_dim: Param,
+    word_bits: Param,
+    state: Dff<State>,
+    content: Reg,
+    base: Vec<Reg>,
+    first: Dff<Bit>,
+    closes: Dff<Bit>,
+    logit: Reg,
+    /// Keys and values of the head to come are fetched.
+    ahead: Dff<Bit>,
+    /// The queries behind `split` are fetched.
+    second: Dff<Bit>,
+    from: Reg,
+    split: Reg,
+    steps_before: Wire<Local>,
+    part_end: Wire<Local>,
+    batch_end: Wire<Local>,
+    works: Signal<Local, Bit>,
+    of_queries: Signal<Local, Bit>,
+    needed: Signal<Local, Bit>,
+    rooms: Signal<Local, Bit>,
+    issue: Signal<Local, Bit>,
+    done: Signal<Local, Bit>,
+    part_done: Signal<Local, Bit>,
+    has_second: Signal<Local, Bit>,
+    own: Vec<Wire<Local>>,
+    other: Vec<Wire<Local>>,
+    now_base: Wire<Local>,
+    now_dim: Wire<Local>,
+    now_bits: Wire<Local>,
+    jobs: Fifo,
+    query_jobs: Fifo,
+}
+
+impl Fetches {
+    /// For lists of up to `keys` tokens in words of `lanes`, and operands of up to `bits`.
+    pub fn new(lanes: usize, keys: usize, bits: usize) -> Self {
+        let words = super::words(lanes, keys);
+        let count = bits_for(keys);
+        let step = STEP.max(lanes);
+        let tag = crate::matrix_fetcher::TAG_BITS;
+        let content = |c: Content| Param::new(c as usize);
+        Self {
+            name: ModuleName::new(format!("layer_fetches_{lanes}x{keys}_{bits}")),
+            clock: Default::default(),
+            reset: Default::default(),
+            start: Default::default(),
+            idle: Default::default(),
+            dim: Wire::unsigned(2),
+            scaled: Default::default(),
+            weighted: Default::default(),
+            bits: vec_of(3, || Wire::unsigned(bits)),
+            counts: vec_of(2, || Wire::unsigned(count)),
+            head_valid: Default::default(),
+            head_ready: Default::default(),
+            head_first: Default::default(),
+            head_closes: Default::default(),
+            head_logit: Wire::unsigned(FACTOR_BITS),
+            head_base: vec_of(BASES - 1, || Wire::unsigned(ADDRESS_BITS)),
+            fetch_valid: Default::default(),
+            fetch_ready: Default::default(),
+            fetch_base: Wire::unsigned(ADDRESS_BITS),
+            fetch_dim: Wire::unsigned(2),
+            fetch_bits: Wire::unsigned(bits),
+            fetch_tag: Wire::unsigned(tag),
+            query_valid: Default::default(),
+            query_ready: Default::default(),
+            query_rows: Wire::unsigned(count),
+            query_factor: Wire::unsigned(FACTOR_BITS),
+            command_valid: Default::default(),
+            command_ready: Default::default(),
+            command_queries: Default::default(),
+            command_from: Wire::unsigned(bits_for(words - 1)),
+            command_to: Wire::unsigned(count),
+            lanes: Param::new(lanes),
+            level: Param::new(lanes.ilog2() as usize),
+            step_level: Param::new(step.ilog2() as usize),
+            longest: Param::new(2 * step),
+            contents: Param::new(BASES - 1),
+            count_bits: Param::new(count),
+            address_bits: Param::new(ADDRESS_BITS),
+            bits_bits: Param::new(bits),
+            keys: content(Content::Keys),
+            key_scales: content(Content::KeyScales),
+            values: content(Content::Values),
+            value_scales: content(Content::ValueScales),
+            norms: content(Content::Norms),
+            queries: content(Content::Queries),
+            query_scales: content(Content::QueryScales),
+            word_dim: Param::new(WORD_DIM as usize),
+            word_bits: Param::new(WORD_BITS as usize),
+            state: Default::default(),
+            content: Reg::unsigned(3),
+            base: vec_of(BASES - 1, || Reg::unsigned(ADDRESS_BITS)),
+            first: Default::default(),
+            closes: Default::default(),
+            logit: Reg::unsigned(FACTOR_BITS),
+            ahead: Default::default(),
+            second: Default::default(),
+            from: Reg::unsigned(count),
+            split: Reg::unsigned(count),
+            steps_before: Wire::unsigned(count),
+            part_end: Wire::unsigned(count),
+            batch_end: Wire::unsigned(count + 1),
+            works: Default::default(),
+            of_queries: Default::default(),
+            needed: Default::default(),
+            rooms: Default::default(),
+            issue: Default::default(),
+            done: Default::default(),
+            part_done: Default::default(),
+            has_second: Default::default(),
+            own: vec_of(BASES - 1, || Wire::unsigned(ADDRESS_BITS)),
+            other: vec_of(BASES - 1, || Wire::unsigned(ADDRESS_BITS)),
+            now_base: Wire::unsigned(ADDRESS_BITS),
+            now_dim: Wire::unsigned(2),
+            now_bits: Wire::unsigned(bits),
+            jobs: Fifo::new(ADDRESS_BITS + 2 + bits + tag, JOBS),
+            query_jobs: Fifo::new(count + FACTOR_BITS, JOBS),
+        }
+    }
+}
+
+impl Logic for Fetches {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, state, content, first, closes, logit, ahead, second, from, split);
+        clock!(self, clock, jobs, query_jobs);
+        self.jobs.reset.next = self.reset.val();
+        self.query_jobs.reset.next = self.reset.val();
+        self.idle.next = self.state.q.val() == State::Idle;
+
+        // Which content, of which rows.
+        self.of_queries.next = self.state.q.val() == State::Queries;
+        self.has_second.next = self.split.q.val() != self.counts[1].val();
+        self.part_end.next = self.split.q.val();
+        if self.second.q.val() {
+            self.part_end.next = self.counts[1].val();
+        }
+        self.batch_end.next = self.part_end.val();
+        if self.scaled.val() & ((self.from.q.val() + self.lanes.val()) < self.part_end.val()) {
+            self.batch_end.next = self.from.q.val() + self.lanes.val();
+        }
+        self.works.next = (self.state.q.val() == State::Own)
+            | (self.state.q.val() == State::Queries)
+            | ((self.state.q.val() == State::Ahead) & self.head_valid.val() & self.head_first.val());
+        self.needed.next = true;
+        if (self.content.q.val() == self.key_scales.val())
+            | (self.content.q.val() == self.value_scales.val())
+            | (self.content.q.val() == self.query_scales.val())
+        {
+            self.needed.next = self.scaled.val();
+        }
+        if self.content.q.val() == self.norms.val() {
+            self.needed.next = self.weighted.val();
+        }
+        self.rooms.next = self.jobs.in_ready.val()
+            & self.command_ready.val()
+            & (self.query_jobs.in_ready.val() | (self.content.q.val() != self.queries.val()));
+        self.issue.next = self.works.val() & self.needed.val() & self.rooms.val();
+        self.done.next = self.works.val() & (!self.needed.val() | self.rooms.val());
+        self.part_done.next = self.done.val()
+            & (self.content.q.val() == self.queries.val())
+            & (self.batch_end.val() == self.part_end.val());
+
+        // The job.
+        for i in 0..self.contents.val() {
+            if i == 0 {
+                self.own[0].next = self.base[0].q.val();
+                self.other[0].next = self.head_base[0].val();
+            } else {
+                self.own[i].next = self.own[i - 1].val();
+                self.other[i].next = self.other[i - 1].val();
+                if self.content.q.val() == i {
+                    self.own[i].next = self.base[i].q.val();
+                    self.other[i].next = self.head_base[i].val();
+                }
+            }
+        }
+        self.now_base.next = self.own[self.contents.val() - 1].val();
+        if self.state.q.val() == State::Ahead {
+            self.now_base.next = self.other[self.contents.val() - 1].val();
+        }
+        self.now_dim.next = self.dim.val();
+        self.now_bits.next = self.bits[0].val();
+        if self.content.q.val() == self.values.val() {
+            self.now_bits.next = self.bits[1].val();
+        }
+        if self.content.q.val() == self.queries.val() {
+            self.now_bits.next = self.bits[2].val();
+        }
+        if (self.content.q.val() != self.keys.val())
+            & (self.content.q.val() != self.values.val())
+            & (self.content.q.val() != self.queries.val())
+        {
+            self.now_dim.next = self.word_dim.val().into();
+            self.now_bits.next = self.word_bits.val().into();
+        }
+        self.jobs.in_valid.next = self.issue.val();
+        self.jobs.in_data.next = (self.content.q.val() << (self.address_bits.val() + 2 + self.bits_bits.val()))
+            | (self.now_bits.val() << (self.address_bits.val() + 2))
+            | (self.now_dim.val() << self.address_bits.val())
+            | self.now_base.val();
+        self.fetch_valid.next = self.jobs.out_valid.val();
+        self.jobs.out_ready.next = self.fetch_ready.val();
+        self.fetch_base.next = self.jobs.out_data.val();
+        self.fetch_dim.next = self.jobs.out_data.val() >> self.address_bits.val();
+        self.fetch_bits.next = self.jobs.out_data.val() >> (self.address_bits.val() + 2);
+        self.fetch_tag.next = self.jobs.out_data.val() >> (self.address_bits.val() + 2 + self.bits_bits.val());
+
+        self.command_valid.next = self.issue.val();
+        self.command_queries.next = self.of_queries.val();
+        self.command_from.next = 0.into();
+        self.command_to.next = self.counts[0].val();
+        if self.of_queries.val() {
+            self.command_from.next = self.from.q.val() >> self.level.val();
+            self.command_to.next = self.batch_end.val();
+        }
+        self.query_jobs.in_valid.next = self.issue.val() & (self.content.q.val() == self.queries.val());
+        self.query_jobs.in_data.next =
+            (self.logit.q.val() << self.count_bits.val()) | (self.batch_end.val() - self.from.q.val());
+        self.query_valid.next = self.query_jobs.out_valid.val();
+        self.query_jobs.out_ready.next = self.query_ready.val();
+        self.query_rows.next = self.query_jobs.out_data.val();
+        self.query_factor.next = self.query_jobs.out_data.val() >> self.count_bits.val();
+
+        self.head_ready.next = self.state.q.val() == State::Take;
+        self.steps_before.next = (self.counts[1].val() - 1) >> self.step_level.val();
+        for i in 0..self.contents.val() {
+            self.base[i].clock.next = self.clock.val();
+            self.base[i].d.next = self.base[i].q.val();
+            if (self.state.q.val() == State::Take) & self.head_valid.val() {
+                self.base[i].d.next = self.head_base[i].val();
+            }
+        }
+        match self.state.q.val() {
+            State::Idle => {
+                if self.start.val() {
+                    self.state.d.next = State::Take;
+                    self.ahead.d.next = false;
+                    self.split.d.next = self.counts[1].val();
+                    if self.counts[1].val() > self.longest.val() {
+                        self.split.d.next = (self.steps_before.val() - 1) << self.step_level.val();
+                    }
+                }
+            }
+            State::Take => {
+                self.second.d.next = false;
+                self.from.d.next = 0.into();
+                if self.head_valid.val() {
+                    self.first.d.next = self.head_first.val();
+                    self.closes.d.next = self.head_closes.val();
+                    self.logit.d.next = self.head_logit.val();
+                    self.ahead.d.next = false;
+                    if self.head_first.val() & !self.ahead.q.val() {
+                        self.state.d.next = State::Own;
+                        self.content.d.next = self.keys.val().into();
+                    } else {
+                        self.state.d.next = State::Queries;
+                        self.content.d.next = self.query_scales.val().into();
+                    }
+                }
+            }
+            State::Own => {
+                if self.done.val() {
+                    self.content.d.next = self.content.q.val() + 1;
+                    if self.content.q.val() == self.norms.val() {
+                        self.state.d.next = State::Queries;
+                        self.content.d.next = self.query_scales.val().into();
+                    }
+                }
+            }
+            State::Queries => {
+                if self.done.val() {
+                    self.content.d.next = self.queries.val().into();
+                    if self.content.q.val() == self.queries.val() {
+                        self.content.d.next = self.query_scales.val().into();
+                        self.from.d.next = self.batch_end.val();
+                    }
+                }
+                if self.part_done.val() {
+                    if self.second.q.val() | (self.closes.q.val() & !self.has_second.val()) {
+                        self.state.d.next = State::Take;
+                        if self.closes.q.val() {
+                            self.state.d.next = State::Idle;
+                        }
+                    } else if self.closes.q.val() {
+                        self.second.d.next = true;
+                    } else {
+                        self.state.d.next = State::Ahead;
+                        self.content.d.next = self.keys.val().into();
+                    }
+                }
+            }
+            State::Ahead => {
+                if self.done.val() {
+                    self.content.d.next = self.content.q.val() + 1;
+                }
+                if (self.done.val() & (self.content.q.val() == self.norms.val()))
+                    | (self.head_valid.val() & !self.head_first.val())
+                {
+                    self.ahead.d.next = self.head_first.val();
+                    self.second.d.next = true;
+                    self.content.d.next = self.query_scales.val().into();
+                    self.state.d.next = State::Queries;
+                    if !self.has_second.val() {
+                        self.state.d.next = State::Take;
+                    }
+                }
+            }
+        }
+        if self.reset.val() {
+            self.state.d.next = State::Idle;
+        }
+    }
+}

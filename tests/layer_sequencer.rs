@@ -1,0 +1,318 @@
+//! `layer_sequencer`: RTL against its cycle model in every cycle, and against the layer as it is read here.
+
+#[path = "common/block.rs"]
+#[allow(dead_code)]
+mod block;
+
+use block::{
+    broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
+};
+use spatten_arch::ArchConfig;
+use spatten_arch::content::Content;
+use spatten_arch::element::Element;
+use spatten_golden::dot_product::ScaleFactor;
+use spatten_sim::attention_core::{Name, Row};
+use spatten_sim::cosim::{BlockBench, Coverage, Verilog, seed};
+use spatten_sim::fetch_path;
+use spatten_sim::layer_sequencer::{BASES, Factors, Input, Layer, LayerSequencer, Output, QueryJob, Widths};
+use spatten_sim::matrix_fetcher::Tokens;
+use spatten_testkit::{Checks, Rng};
+
+const INPUTS: [&str; 4] = ["key_list", "query_list", "layer", "factor"];
+const OUTPUTS: [&str; 6] = ["fetch", "token", "query_job", "row", "plane", "accumulate"];
+/// Query rows that are fetched behind the next head's keys are whole steps of so many.
+const STEP: usize = 16;
+
+/// Layers as beats of all streams.
+struct Work {
+    config: ArchConfig,
+    inputs: Vec<Vec<Input>>,
+    outputs: Vec<Vec<Output>>,
+    keys: Vec<u16>,
+    queries: Vec<u16>,
+}
+
+/// Ascending tokens.
+fn ascending(count: usize, below: usize, rng: &mut Rng) -> Vec<u16> {
+    let mut left = count;
+    let tokens = (0..below).filter(|&token| {
+        let takes = rng.below((below - token) as u64) < left as u64;
+        left -= usize::from(takes);
+        takes
+    });
+    tokens.map(|token| token as u16).collect()
+}
+
+fn beats(list: &[u16], lanes: usize) -> Vec<Tokens> {
+    let count = list.len().div_ceil(lanes).max(1);
+    (0..count)
+        .map(|i| Tokens { index: list.iter().skip(i * lanes).take(lanes).copied().collect(), last: i + 1 == count })
+        .collect()
+}
+
+impl Work {
+    fn new(config: &ArchConfig) -> Self {
+        let (inputs, outputs) = (vec![vec![]; INPUTS.len()], (0..OUTPUTS.len()).map(|_| vec![]).collect());
+        Self { config: config.clone(), inputs, outputs, keys: vec![], queries: vec![] }
+    }
+
+    fn beats(&self) -> usize {
+        self.outputs.iter().map(Vec::len).sum()
+    }
+
+    fn job(&mut self, layer: &Layer, content: Content, number: usize, list: &[u16]) {
+        let widths = Widths::of(&self.config);
+        let (at, lanes) = (content as usize, self.config.channels);
+        let words = [Content::KeyScales, Content::ValueScales, Content::Norms, Content::QueryScales].contains(&content);
+        let bits = match content {
+            Content::Keys => layer.bits[0],
+            Content::Values => layer.bits[1],
+            Content::Queries => layer.bits[2],
+            _ => 1,
+        };
+        let job = fetch_path::Job {
+            base: layer.base[at].wrapping_add(layer.stride[at].wrapping_mul(number as u32)),
+            dim: if words { 1 } else { layer.dim },
+            element: Element::whole(bits),
+            tag: at as u8,
+        };
+        self.outputs[0].push(Output::Fetch(job, widths));
+        self.outputs[1].extend(beats(list, lanes).into_iter().map(|tokens| Output::Tokens(tokens, widths)));
+    }
+
+    fn keys_and_values(&mut self, layer: &Layer, number: usize) {
+        let keys = self.keys.clone();
+        for content in [Content::Keys, Content::KeyScales, Content::Values, Content::ValueScales, Content::Norms] {
+            let needed = match content {
+                Content::KeyScales | Content::ValueScales => layer.scaled,
+                Content::Norms => layer.weighted,
+                _ => true,
+            };
+            if needed {
+                self.job(layer, content, number, &keys);
+            }
+        }
+    }
+
+    fn query_rows(&mut self, layer: &Layer, head: usize, factor: ScaleFactor, rows: std::ops::Range<usize>) {
+        let size = if layer.scaled { self.config.channels } else { rows.len().max(1) };
+        let list = self.queries[rows].to_vec();
+        for part in list.chunks(size) {
+            if layer.scaled {
+                self.job(layer, Content::QueryScales, head, part);
+            }
+            self.job(layer, Content::Queries, head, part);
+            let job = QueryJob { rows: part.len(), factor };
+            self.outputs[2].push(Output::QueryJob(job, Widths::of(&self.config)));
+        }
+    }
+
+    /// Adds a layer, and what must come of it.
+    fn layer(&mut self, layer: Layer, lists: [Option<Vec<u16>>; 2], factors: &[Factors], coverage: &mut Coverage) {
+        let widths = Widths::of(&self.config);
+        let lanes = self.config.channels;
+        for (i, list) in lists.into_iter().enumerate() {
+            let Some(list) = list else { continue };
+            coverage.add("partial beat of a list", u64::from(list.len() % lanes != 0));
+            self.inputs[i].extend(beats(&list, lanes).into_iter().map(|tokens| Input::List(tokens, widths)));
+            *(if i == 0 { &mut self.keys } else { &mut self.queries }) = list;
+        }
+        self.inputs[2].push(Input::Layer(Box::new(layer.clone()), widths));
+        let alive: Vec<usize> = (0..layer.heads).filter(|h| layer.mask >> h & 1 == 1).collect();
+        let rows = self.queries.len();
+        self.outputs[5].push(Output::Accumulate((alive.len() * rows) as u32));
+        coverage.add("list kept", u64::from(!layer.new_keys));
+        coverage.add("no head", u64::from(alive.is_empty()));
+        coverage.add("no query", u64::from(rows == 0));
+        coverage.add("no key", u64::from(self.keys.is_empty()));
+        if alive.is_empty() || rows == 0 {
+            return;
+        }
+        coverage.add("a head that is not computed", u64::from(alive.len() < layer.heads));
+        coverage.add("causal", u64::from(layer.causal));
+        coverage.add("scaled", u64::from(layer.scaled));
+        coverage.add("weighted", u64::from(layer.weighted));
+        let groups: Vec<usize> = alive.iter().map(|h| h / layer.group).collect();
+        coverage.add("heads that share keys", u64::from(groups.windows(2).any(|pair| pair[0] == pair[1])));
+        coverage.add("keys that nobody needs", u64::from(groups.windows(2).any(|pair| pair[0] + 1 < pair[1])));
+        self.inputs[3].extend(factors[..layer.heads].iter().map(|&factors| Input::Factors(factors)));
+
+        // What is fetched.
+        let step = STEP.max(lanes);
+        let split = if rows > 2 * step { ((rows - 1) / step - 1) * step } else { rows };
+        coverage.add("queries behind the next head's keys", u64::from(split < rows && groups.len() > 1));
+        self.keys_and_values(&layer, groups[0]);
+        for (i, &head) in alive.iter().enumerate() {
+            self.query_rows(&layer, head, factors[head].logit, 0..split);
+            if let Some(&next) = groups.get(i + 1)
+                && next != groups[i]
+            {
+                self.keys_and_values(&layer, next);
+            }
+            self.query_rows(&layer, head, factors[head].logit, split..rows);
+        }
+
+        // What is computed.
+        let keys_on_chip = self.config.keys_on_chip;
+        for (i, &head) in alive.iter().enumerate() {
+            let stride = layer.stride[BASES - 1].wrapping_mul(head as u32);
+            self.outputs[4].push(Output::Plane(layer.base[BASES - 1].wrapping_add(stride)));
+            let ends = groups.get(i + 1) != Some(&groups[i]);
+            for (index, &query) in self.queries.iter().enumerate() {
+                let token = usize::from(query) + usize::from(layer.first_row);
+                let visible = match layer.causal {
+                    true => self.keys.iter().filter(|&&key| usize::from(key) <= token).count(),
+                    false => self.keys.len(),
+                };
+                let keep = (u64::from(layer.share) * visible as u64).div_ceil(1 << 31) as usize;
+                self.outputs[3].push(Output::Row(Row {
+                    visible,
+                    keep,
+                    name: Name { index, head },
+                    factor: factors[head].importance,
+                    last_pass: true,
+                    release_keys: ends && index + 1 == rows,
+                    release_values: false,
+                    keys: keys_on_chip,
+                }));
+            }
+            if ends {
+                self.outputs[3].push(Output::Row(Row {
+                    visible: 0,
+                    keep: 0,
+                    name: Name { index: rows % keys_on_chip, head },
+                    factor: factors[head].importance,
+                    last_pass: true,
+                    release_keys: false,
+                    release_values: true,
+                    keys: keys_on_chip,
+                }));
+            }
+        }
+    }
+
+    fn random(config: &ArchConfig, least: usize, seed: u64, coverage: &mut Coverage) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut work = Self::new(config);
+        let factor = |rng: &mut Rng| ScaleFactor { mantissa: rng.below(1 << 18) as u32, shift: rng.below(64) as u32 };
+        for number in 0.. {
+            if work.beats() >= least {
+                break;
+            }
+            let group = 1 + rng.below(4) as usize * usize::from(rng.below(2) == 0);
+            let heads = group * (1 + rng.below(5) as usize);
+            // Dense, with gaps, nearly none, none; all 128 now and then.
+            let (heads, group) = if number == 5 { (128, 8) } else { (heads, group) };
+            let random = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
+            let all = u128::MAX >> (128 - heads);
+            let mask = match rng.below(6) {
+                0 => all & random & u128::from(rng.bits()) << 3,
+                1 | 2 => all & random,
+                3 if rng.below(3) == 0 => 0,
+                _ => all,
+            };
+            let most = if number % 7 == 3 { config.keys_on_chip } else { 70.min(config.keys_on_chip) };
+            let tokens = 1 + rng.below(most as u64) as usize;
+            let first_row = rng.below(tokens as u64 / 2 + 1) as usize;
+            let count = |rng: &mut Rng, most: usize| match rng.below(8) {
+                0 => 0,
+                1 => 1.min(most),
+                2 | 3 => most,
+                _ => rng.below(most as u64 + 1) as usize,
+            };
+            let (keys, rows) = (count(&mut rng, tokens), count(&mut rng, tokens - first_row));
+            let keys = ascending(keys, tokens, &mut rng);
+            let queries = ascending(rows, tokens - first_row, &mut rng);
+            let new = [number == 0 || rng.below(4) > 0, number == 0 || rng.below(4) > 0];
+            let layer = Layer {
+                new_keys: new[0],
+                new_queries: new[1],
+                dim: rng.below(4) as u32,
+                heads,
+                group,
+                mask,
+                causal: rng.below(3) == 0,
+                first_row: first_row as u16,
+                scaled: rng.below(3) == 0,
+                weighted: rng.below(3) == 0,
+                share: [1 << 31, 0, 1, rng.below(1 << 31) as u32][rng.below(4) as usize],
+                bits: [0; 3].map(|_| 1 + rng.below(u64::from(config.datapath_bits)) as u32),
+                base: [0; BASES].map(|_| rng.bits() as u32),
+                stride: [0; BASES].map(|_| rng.bits() as u32),
+            };
+            let factors: Vec<Factors> =
+                (0..heads).map(|_| Factors { logit: factor(&mut rng), importance: factor(&mut rng) }).collect();
+            let lists = [new[0].then_some(keys), new[1].then_some(queries)];
+            work.layer(layer, lists, &factors, coverage);
+        }
+        work
+    }
+}
+
+fn bench(work: &Work, verilog: Verilog, config: &ArchConfig) -> BlockBench<LayerSequencer> {
+    let model = LayerSequencer::new(config);
+    let mut bench = BlockBench::new(verilog, "layer_sequencer", &config.name, seed(0x15), model);
+    for (name, beats) in INPUTS.into_iter().zip(&work.inputs) {
+        bench = bench.input(name, beats.clone());
+    }
+    for (name, beats) in OUTPUTS.into_iter().zip(&work.outputs) {
+        bench = bench.output(name, beats.clone());
+    }
+    let widths = Widths::of(config);
+    bench.status(move |model| model.status(&widths)).again("cargo test --test layer_sequencer")
+}
+
+#[test]
+fn equals_the_layer_and_its_cycle_model_under_every_stall() {
+    let mut checks = Checks::new("layer_sequencer");
+    let mut coverage = Coverage::default();
+    for config in configurations() {
+        let verilog = verilog(&design("layer_sequencer", &config));
+        let work = Work::random(&config, 12_000, seed(1), &mut coverage);
+        let reports = run_all(&bench(&work, verilog, &config), work.beats(), &mut coverage);
+        let beats: u64 = reports.iter().flat_map(|r| &r.checked).map(|(_, n)| n).sum();
+        checks.that(beats >= 10_000, || format!("{}: {beats} beats", config.name));
+    }
+    coverage.require(&["bubble", "back-pressure", "stall"]);
+    coverage.require(&[
+        "list kept",
+        "no head",
+        "no query",
+        "no key",
+        "a head that is not computed",
+        "causal",
+        "scaled",
+        "weighted",
+        "heads that share keys",
+        "keys that nobody needs",
+        "queries behind the next head's keys",
+        "partial beat of a list",
+    ]);
+    checks.finish_any();
+}
+
+#[test]
+fn another_simulator_shows_the_same() {
+    let config = replayed();
+    let design = design("layer_sequencer", &config);
+    let work = Work::random(&config, 600, seed(2), &mut Coverage::default());
+    same_in_icarus(&bench(&work, verilog(&design), &config), &design, "layer_sequencer");
+}
+
+#[test]
+fn faults_are_caught() {
+    let config = ArchConfig::tiny();
+    let design = design("layer_sequencer", &config);
+    let work = Work::random(&config, 3_000, seed(3), &mut Coverage::default());
+    for (stream, field) in [("fetch", "base"), ("token", "index"), ("row", "visible"), ("plane", "base")] {
+        faults_at_the_port_are_caught(&design, stream, field, |verilog| bench(&work, verilog, &config).patience(2_000));
+    }
+    let check = |module: &str, from: &str, to: &str, what: &str| {
+        println!("fault: {from} -> {to}");
+        caught(&bench(&work, broken(&design, module, from, to), &config).patience(2_000), what);
+    };
+    // A row that sees its own token only if it comes first; keys that are fetched again; heads that share keys given back early.
+    check("visible", "(key <= query)", "(key < query)", "differs");
+    check("layer_fetches", "ahead_next = head_first;", "ahead_next = 1'd0;", "differs");
+    check("layer_heads", "seen_next = 1'd1;", "seen_next = 1'd0;", "differs");
+}
