@@ -34,6 +34,7 @@ pub mod key_buffer;
 pub mod lane_fifo;
 pub mod matrix_fetcher;
 pub mod multiply_value;
+pub mod operand_router;
 pub mod prefix_sum;
 pub mod quick_select;
 pub mod radix_select;

@@ -13,6 +13,7 @@ use crate::importance_accumulator::ImportanceAccumulator;
 use crate::key_buffer::KeyBuffer;
 use crate::matrix_fetcher::MatrixFetcher;
 use crate::multiply_value::MultiplyValue;
+use crate::operand_router::OperandRouter;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
 use crate::radix_select::RadixSelect;
@@ -38,6 +39,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
+    ("operand_router", |c| emit(OperandRouter::new(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
     ("write_back", |c| emit(WriteBack::new(c))),

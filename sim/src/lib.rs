@@ -23,6 +23,7 @@ pub mod importance_accumulator;
 pub mod key_buffer;
 pub mod matrix_fetcher;
 pub mod multiply_value;
+pub mod operand_router;
 pub mod prefix_sum;
 pub mod quick_select;
 pub mod radix_select;
