@@ -95,16 +95,16 @@ impl Work {
     }
 
     fn query_rows(&mut self, layer: &Layer, head: usize, factor: ScaleFactor, rows: std::ops::Range<usize>) {
-        let size = if layer.scaled { self.config.channels } else { rows.len().max(1) };
-        let list = self.queries[rows].to_vec();
-        for part in list.chunks(size) {
-            if layer.scaled {
-                self.job(layer, Content::QueryScales, head, part);
-            }
-            self.job(layer, Content::Queries, head, part);
-            let job = QueryJob { rows: part.len(), factor };
-            self.outputs[2].push(Output::QueryJob(job, Widths::of(&self.config)));
+        if rows.is_empty() {
+            return;
         }
+        let list = self.queries[rows].to_vec();
+        if layer.scaled {
+            self.job(layer, Content::QueryScales, head, &list);
+        }
+        self.job(layer, Content::Queries, head, &list);
+        let job = QueryJob { rows: list.len(), factor };
+        self.outputs[2].push(Output::QueryJob(job, Widths::of(&self.config)));
     }
 
     /// Adds a layer, and what must come of it.

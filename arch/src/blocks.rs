@@ -43,16 +43,18 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 }
 
 /// All blocks, along the data's way through the chip.
-pub const BLOCKS: [Block; 25] = {
+pub const BLOCKS: [Block; 27] = {
     use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
+        block("layer_engine", "layers from memory to memory", "IV-A, Fig. 8", Rtl, false),
         block("layer_sequencer", "a layer to fetch jobs, rows and places of outputs", "IV-A, Fig. 8", Rtl, false),
         block("fetch_path", "matrix_fetcher and a converter per lane: token lists to operands", "IV-D", Rtl, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
         block("crossbar", "lanes to memory channels and back", "IV-D, Table I", Rtl, false),
         block("bitwidth_converter", "packed MSB and LSB planes to on-chip operands", "IV-D", Rtl, true),
+        block("operand_router", "fetched operands to keys, values, queries, scales, norms", "IV-A, Fig. 8", Rtl, false),
         block("key_buffer", "double-buffered K SRAM", "IV-E, Table I", Rtl, false),
         block("value_buffer", "double-buffered V SRAM", "IV-G, Table I", Rtl, false),
         block("dot_product", "query times keys, reconfigurable adder tree, score scale", "IV-E, Fig. 11", Rtl, true),

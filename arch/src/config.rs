@@ -265,6 +265,11 @@ impl ArchConfig {
             format!("channels = {}", self.channels),
         )?;
         require(
+            self.channels <= keys,
+            "channels <= keys_on_chip (a beat of scales, one per channel, has to fit a head)",
+            format!("channels = {}, keys_on_chip = {keys}", self.channels),
+        )?;
+        require(
             self.channel_bytes.is_power_of_two() && (4..=128).contains(&self.channel_bytes),
             "channel_bytes is a power of two from 4 to 128 (an AXI data width)",
             format!("channel_bytes = {}", self.channel_bytes),
@@ -312,6 +317,7 @@ mod tests {
             ("datapath_bits = 17", "datapath_bits = 17"),
             ("keys_on_chip = 1000", "keys_on_chip = 1000"),
             ("channels = 3", "channels = 3"),
+            ("channels = 32\nkeys_on_chip = 16", "channels = 32, keys_on_chip = 16"),
             ("channel_bytes = 256", "channel_bytes = 256"),
             ("words_in_flight = 48", "words_in_flight = 48"),
             ("clock_hz = 1", "clock_hz = 1"),

@@ -1,44 +1,75 @@
-//! What a fetched job holds: the tag that comes back with its operands, and its place among a layer's addresses.
-//! Paper: SpAtten Fig. 8 (from the fetcher to the SRAMs).
+//! What the operands of a fetched plane are: the tag of a job of `fetch_path`, by which `operand_router` sends its beats on.
 
-/// Contents of a plane. Numbers are what stands on wires.
+/// Bits of a tag.
+pub const TAG_BITS: usize = 4;
+
+/// What a job fetches. Numbers are what stands on wires.
 ///
-/// Scales and norms are words of 32 bits, one per token: planes of one-bit elements, 32 of them per row.
+/// A granule is 32 bits that belong to one row; it is fetched as 32 elements of one bit each, which arrive as the top bits of
+/// as many operands, its bit 0 first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Content {
     /// Rows of K.
     Keys = 0,
-    /// A scale per key.
+    /// A granule per key: its scale (`format::TOKEN_SCALE_BITS`).
     KeyScales = 1,
     /// Rows of V.
     Values = 2,
-    /// A scale per value.
+    /// A granule per value: its scale.
     ValueScales = 3,
-    /// A norm per value.
+    /// A granule per value: its norm (`format::VALUE_NORM_BITS`).
     Norms = 4,
     /// Rows of Q.
     Queries = 5,
-    /// A factor per query row.
+    /// A granule per query row: its score scale (`descriptor::HeadFactors::pack`).
     QueryScales = 6,
 }
 
+/// log2(elements of a row) - 4 of a plane of granules.
+pub const GRANULE_DIM: u32 = 1;
+/// Bits of its elements.
+pub const GRANULE_BITS: u32 = 1;
+
 impl Content {
-    /// All of them, in the order of their numbers.
+    /// All of them, each at its number.
     pub const ALL: [Self; 7] =
         [Self::Keys, Self::KeyScales, Self::Values, Self::ValueScales, Self::Norms, Self::Queries, Self::QueryScales];
 
-    /// Whether each row is a word.
-    pub fn words(self) -> bool {
+    /// The number on wires.
+    pub const fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether a row of it is one granule.
+    pub const fn granules(self) -> bool {
         !matches!(self, Self::Keys | Self::Values | Self::Queries)
     }
 
-    /// Whether each query head has its own; the others belong to a head of keys and values.
-    pub fn of_queries(self) -> bool {
+    /// Whether every query head has its own; the others belong to a head of keys and values.
+    pub const fn of_queries(self) -> bool {
         matches!(self, Self::Queries | Self::QueryScales)
+    }
+
+    /// What a number stands for.
+    ///
+    /// ```
+    /// use spatten_arch::content::Content;
+    /// assert_eq!(Content::of(5), Some(Content::Queries));
+    /// assert_eq!(Content::of(7), None);
+    /// ```
+    pub fn of(tag: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(tag)).copied()
     }
 }
 
-/// log2(D) - 4 of a plane of words.
-pub const WORD_DIM: u32 = 1;
-/// Bits of an element of a plane of words.
-pub const WORD_BITS: u32 = 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_content_is_at_its_number_and_fits_a_tag() {
+        for (i, content) in Content::ALL.into_iter().enumerate() {
+            assert_eq!((usize::from(content.tag()), i >> TAG_BITS), (i, 0), "{content:?}");
+        }
+    }
+}

@@ -11,6 +11,7 @@
 //! | [`blocks`] | the blocks, their paper sections and how far each one is |
 //! | [`layout`] | where planes of packed elements, rows of outputs and blocks of bytes lie in card memory |
 //! | [`element`] | what the bits of a packed element are worth as an operand |
+//! | [`content`] | what a fetched plane holds: the tags of jobs |
 //! | [`registers`] | the registers of the PCIe function |
 //! | [`descriptor`] | jobs, completions, and what they name in card memory |
 //! | [`c_header`] | both for C |

@@ -11,9 +11,11 @@ use crate::fifo::Fifo;
 use crate::hdl::bits_for;
 use crate::importance_accumulator::ImportanceAccumulator;
 use crate::key_buffer::KeyBuffer;
+use crate::layer_engine::LayerEngine;
 use crate::layer_sequencer::LayerSequencer;
 use crate::matrix_fetcher::MatrixFetcher;
 use crate::multiply_value::MultiplyValue;
+use crate::operand_router::OperandRouter;
 use crate::prefix_sum::PrefixSum;
 use crate::quick_select::QuickSelect;
 use crate::radix_select::RadixSelect;
@@ -34,12 +36,14 @@ const BLOCKS: &[(&str, Build)] = &[
     ("csr", |c| emit(Csr::new(c))),
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
+    ("layer_engine", |c| emit(LayerEngine::new(c))),
     ("layer_sequencer", |c| emit(LayerSequencer::new(c))),
     ("fetch_path", |c| emit(FetchPath::new(c))),
     ("attention_core", |c| emit(AttentionCore::new(c))),
     ("matrix_fetcher", |c| emit(MatrixFetcher::new(c))),
     ("crossbar", |c| emit(Crossbar::of(c))),
     ("bitwidth_converter", |c| emit(BitwidthConverter::of(c))),
+    ("operand_router", |c| emit(OperandRouter::new(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
     ("write_back", |c| emit(WriteBack::new(c))),

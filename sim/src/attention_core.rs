@@ -295,6 +295,18 @@ pub struct AttentionCore {
 }
 
 impl AttentionCore {
+    /// Other pins, which is only allowed while nothing is inside. Importance stays, and so does the count of saturations.
+    pub fn set(&mut self, config: &ArchConfig, pins: Pins) {
+        if self.pins == pins {
+            return;
+        }
+        let fresh = Self::new(config, pins);
+        let old = std::mem::replace(self, fresh);
+        self.importance = old.importance;
+        self.saturations = old.saturations;
+        self.reads = old.reads;
+    }
+
     /// As after reset, with all importances 0.
     pub fn new(config: &ArchConfig, pins: Pins) -> Self {
         let formats = Formats::new(config);

@@ -51,24 +51,26 @@ pub struct Job {
 const FEW: u32 = 12;
 
 /// One head of keys and values.
-struct Head {
-    keys: usize,
-    full: Vec<i16>,
-    first: Vec<i16>,
-    key_scales: Vec<u32>,
-    values: Vec<i16>,
-    value_scales: Vec<u32>,
-    norms: Vec<u32>,
+#[derive(Clone)]
+pub struct Head {
+    pub keys: usize,
+    pub full: Vec<i16>,
+    /// What the MSBs alone say.
+    pub first: Vec<i16>,
+    pub key_scales: Vec<u32>,
+    pub values: Vec<i16>,
+    pub value_scales: Vec<u32>,
+    pub norms: Vec<u32>,
 }
 
 /// A row of queries.
 #[derive(Clone)]
-struct Query {
-    operands: Vec<i16>,
-    factor: ScaleFactor,
-    visible: usize,
-    keep: usize,
-    name: Name,
+pub struct Query {
+    pub operands: Vec<i16>,
+    pub factor: ScaleFactor,
+    pub visible: usize,
+    pub keep: usize,
+    pub name: Name,
 }
 
 fn bits_for(max: usize) -> u32 {
@@ -80,7 +82,8 @@ impl Job {
         ["row", "query", "keys", "key_scales", "values", "value_scales", "norms", "command", "load", "head_load"];
     pub const OUTPUTS: [&'static str; 5] = ["refetch", "out", "read", "head_read", "done"];
 
-    fn new(config: &ArchConfig, kind: Kind) -> Self {
+    /// Nothing yet, with all importances 0.
+    pub fn new(config: &ArchConfig, kind: Kind) -> Self {
         let formats = Formats::new(config);
         let never = formats.threshold_inverse.max_raw() as u64;
         let threshold = requant_decision::threshold_inverse(0.25, &formats.threshold_inverse);
@@ -109,6 +112,21 @@ impl Job {
     /// Output beats that are checked.
     pub fn beats(&self) -> usize {
         self.outputs.iter().map(Vec::len).sum()
+    }
+
+    /// Importance of tokens and how many rows saw them, and importance of heads.
+    pub fn importance(&self) -> (&[(u64, u64)], &[u64]) {
+        (&self.tokens, &self.heads)
+    }
+
+    /// What did not fit of importances of tokens and heads, since this was asked before.
+    pub fn saturations(&mut self) -> [u64; 2] {
+        std::mem::take(&mut self.cut)
+    }
+
+    /// Sums are of another kind from here on.
+    pub fn turn(&mut self, pins: Pins) {
+        self.pins = pins;
     }
 
     fn dimension(&self) -> usize {
@@ -316,7 +334,7 @@ impl Job {
     }
 
     /// All rows of all heads of queries that share a head of keys and values.
-    fn head(&mut self, head: &Head, queries: &[Query], rng: &mut Rng, coverage: &mut Coverage) {
+    pub fn head(&mut self, head: &Head, queries: &[Query], rng: &mut Rng, coverage: &mut Coverage) {
         let index_bits = bits_for(self.config.keys_on_chip - 1);
         self.write_values(head, rng);
         let keys = if self.progressive { &head.first } else { &head.full };
@@ -444,7 +462,7 @@ impl Job {
     }
 }
 
-fn head_factor(head: usize) -> ScaleFactor {
+pub fn head_factor(head: usize) -> ScaleFactor {
     ScaleFactor::new(0.75 + head as f64 / 16.0)
 }
 
@@ -459,7 +477,7 @@ fn padded(operands: &[i16], bits: u32, word: usize, beat: usize, rng: &mut Rng) 
     all.chunks(beat).enumerate().map(|(i, lanes)| (lanes.into(), i + 1 == beats)).collect()
 }
 
-fn random_head(config: &ArchConfig, keys: usize, dim: usize, extreme: bool, rng: &mut Rng) -> Head {
+pub fn random_head(config: &ArchConfig, keys: usize, dim: usize, extreme: bool, rng: &mut Rng) -> Head {
     let top = 1i64 << (config.datapath_bits - 1);
     let mut operand = |spread: f64| ((rng.normal() * spread) as i64).clamp(-top, top - 1) as i16;
     let full: Vec<i16> = (0..keys * dim).map(|_| operand(top as f64 / 3.0)).collect();
@@ -473,7 +491,7 @@ fn random_head(config: &ArchConfig, keys: usize, dim: usize, extreme: bool, rng:
     Head { keys, full, first, key_scales, values, value_scales, norms }
 }
 
-fn random_query(
+pub fn random_query(
     config: &ArchConfig,
     dim: usize,
     spread: u64,

@@ -3,7 +3,7 @@
 use super::{BASES, FACTOR_BITS};
 use crate::fifo::Fifo;
 use crate::hdl::*;
-use spatten_arch::content::{Content, WORD_BITS, WORD_DIM};
+use spatten_arch::content::{Content, GRANULE_BITS, GRANULE_DIM};
 use spatten_arch::layout::ADDRESS_BITS;
 
 /// Jobs, and query jobs, that wait.
@@ -30,7 +30,7 @@ pub enum State {
 /// head come before the last queries of this one, so that they stream in while it computes; and behind the others, so that
 /// the half that they wait for is free soon.
 ///
-/// Where queries have scales, both come by as many rows as there are lanes, scales first: no more of them find room on their way.
+/// Scales come before their rows: `operand_router` keeps those of all queries.
 ///
 /// # Timing   a content per cycle, one that is not needed included, as long as jobs are taken; two cycles more for each head
 #[derive(LogicBlock)]
@@ -96,7 +96,6 @@ pub struct Fetches {
     pub command_from: Wire<Out>,
     /// Tokens before the end.
     pub command_to: Wire<Out>,
-    lanes: Param,
     level: Param,
     step_level: Param,
     longest: Param,
@@ -111,8 +110,8 @@ pub struct Fetches {
     norms: Param,
     queries: Param,
     query_scales: Param,
-    word_dim: Param,
-    word_bits: Param,
+    granule_dim: Param,
+    granule_bits: Param,
     state: Dff<State>,
     content: Reg,
     base: Vec<Reg>,
@@ -127,7 +126,6 @@ pub struct Fetches {
     split: Reg,
     steps_before: Wire<Local>,
     part_end: Wire<Local>,
-    batch_end: Wire<Local>,
     works: Signal<Local, Bit>,
     of_queries: Signal<Local, Bit>,
     needed: Signal<Local, Bit>,
@@ -185,7 +183,6 @@ impl Fetches {
             command_queries: Default::default(),
             command_from: Wire::unsigned(bits_for(words - 1)),
             command_to: Wire::unsigned(count),
-            lanes: Param::new(lanes),
             level: Param::new(lanes.ilog2() as usize),
             step_level: Param::new(step.ilog2() as usize),
             longest: Param::new(2 * step),
@@ -200,8 +197,8 @@ impl Fetches {
             norms: content(Content::Norms),
             queries: content(Content::Queries),
             query_scales: content(Content::QueryScales),
-            word_dim: Param::new(WORD_DIM as usize),
-            word_bits: Param::new(WORD_BITS as usize),
+            granule_dim: Param::new(GRANULE_DIM as usize),
+            granule_bits: Param::new(GRANULE_BITS as usize),
             state: Default::default(),
             content: Reg::unsigned(3),
             base: vec_of(BASES - 1, || Reg::unsigned(ADDRESS_BITS)),
@@ -214,7 +211,6 @@ impl Fetches {
             split: Reg::unsigned(count),
             steps_before: Wire::unsigned(count),
             part_end: Wire::unsigned(count),
-            batch_end: Wire::unsigned(count + 1),
             works: Default::default(),
             of_queries: Default::default(),
             needed: Default::default(),
@@ -250,10 +246,6 @@ impl Logic for Fetches {
         if self.second.q.val() {
             self.part_end.next = self.counts[1].val();
         }
-        self.batch_end.next = self.part_end.val();
-        if self.scaled.val() & ((self.from.q.val() + self.lanes.val()) < self.part_end.val()) {
-            self.batch_end.next = self.from.q.val() + self.lanes.val();
-        }
         self.works.next = (self.state.q.val() == State::Own)
             | (self.state.q.val() == State::Queries)
             | ((self.state.q.val() == State::Ahead) & self.head_valid.val() & self.head_first.val());
@@ -272,9 +264,7 @@ impl Logic for Fetches {
             & (self.query_jobs.in_ready.val() | (self.content.q.val() != self.queries.val()));
         self.issue.next = self.works.val() & self.needed.val() & self.rooms.val();
         self.done.next = self.works.val() & (!self.needed.val() | self.rooms.val());
-        self.part_done.next = self.done.val()
-            & (self.content.q.val() == self.queries.val())
-            & (self.batch_end.val() == self.part_end.val());
+        self.part_done.next = self.done.val() & (self.content.q.val() == self.queries.val());
 
         // The job.
         for i in 0..self.contents.val() {
@@ -306,8 +296,8 @@ impl Logic for Fetches {
             & (self.content.q.val() != self.values.val())
             & (self.content.q.val() != self.queries.val())
         {
-            self.now_dim.next = self.word_dim.val().into();
-            self.now_bits.next = self.word_bits.val().into();
+            self.now_dim.next = self.granule_dim.val().into();
+            self.now_bits.next = self.granule_bits.val().into();
         }
         self.jobs.in_valid.next = self.issue.val();
         self.jobs.in_data.next = (self.content.q.val() << (self.address_bits.val() + 2 + self.bits_bits.val()))
@@ -327,11 +317,11 @@ impl Logic for Fetches {
         self.command_to.next = self.counts[0].val();
         if self.of_queries.val() {
             self.command_from.next = self.from.q.val() >> self.level.val();
-            self.command_to.next = self.batch_end.val();
+            self.command_to.next = self.part_end.val();
         }
         self.query_jobs.in_valid.next = self.issue.val() & (self.content.q.val() == self.queries.val());
         self.query_jobs.in_data.next =
-            (self.logit.q.val() << self.count_bits.val()) | (self.batch_end.val() - self.from.q.val());
+            (self.logit.q.val() << self.count_bits.val()) | (self.part_end.val() - self.from.q.val());
         self.query_valid.next = self.query_jobs.out_valid.val();
         self.query_jobs.out_ready.next = self.query_ready.val();
         self.query_rows.next = self.query_jobs.out_data.val();
@@ -388,7 +378,7 @@ impl Logic for Fetches {
                     self.content.d.next = self.queries.val().into();
                     if self.content.q.val() == self.queries.val() {
                         self.content.d.next = self.query_scales.val().into();
-                        self.from.d.next = self.batch_end.val();
+                        self.from.d.next = self.part_end.val();
                     }
                 }
                 if self.part_done.val() {

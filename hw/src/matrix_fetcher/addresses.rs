@@ -2,10 +2,8 @@
 
 use crate::hdl::*;
 use spatten_arch::ArchConfig;
+pub use spatten_arch::content::TAG_BITS;
 use spatten_arch::layout::{ADDRESS_BITS, GRANULE_BYTES, TOKEN_BITS};
-
-/// Bits of a job's tag.
-pub const TAG_BITS: usize = 4;
 
 /// Widths of what a lane is told about a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

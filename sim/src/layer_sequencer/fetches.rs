@@ -5,7 +5,7 @@ use super::token_lists::Command;
 use super::{Layer, QueryJob};
 use crate::cycle::Fifo;
 use crate::fetch_path;
-use spatten_arch::content::{Content, WORD_BITS, WORD_DIM};
+use spatten_arch::content::{Content, GRANULE_BITS, GRANULE_DIM};
 use spatten_arch::element::Element;
 
 const JOBS: usize = 4;
@@ -78,11 +78,9 @@ impl Fetches {
         self.query_jobs.front()
     }
 
-    /// Where the queries at hand end, and those of this job.
-    fn ends(&self, layer: &Layer, queries: usize) -> (usize, usize) {
-        let part = if self.second { queries } else { self.split };
-        let batch = if layer.scaled { part.min(self.from + self.lanes) } else { part };
-        (part, batch)
+    /// Where the queries at hand end.
+    fn end(&self, queries: usize) -> usize {
+        if self.second { queries } else { self.split }
     }
 
     fn works(&self, next: Option<&ForFetches>) -> bool {
@@ -119,16 +117,16 @@ impl Fetches {
         }
         let head = if self.state == State::Ahead { next? } else { self.head.as_ref()? };
         let content = Content::ALL[self.content];
-        let (_, end) = self.ends(layer, counts[1]);
+        let end = self.end(counts[1]);
         let bits = match content {
             Content::Keys => layer.bits[0],
             Content::Values => layer.bits[1],
             Content::Queries => layer.bits[2],
-            _ => WORD_BITS,
+            _ => GRANULE_BITS,
         };
         let job = fetch_path::Job {
             base: head.base[self.content],
-            dim: if content.words() { WORD_DIM } else { layer.dim },
+            dim: if content.granules() { GRANULE_DIM } else { layer.dim },
             element: Element::whole(bits),
             tag: content as u8,
         };
@@ -154,7 +152,7 @@ impl Fetches {
         taken: [bool; 2],
     ) {
         let done = self.works(next) && (!self.needed(layer) || self.rooms(command_room));
-        let (part, batch) = self.ends(layer, counts[1]);
+        let end = self.end(counts[1]);
         self.jobs.clock(issued.map(|issue| issue.job), taken[0]);
         self.query_jobs.clock(issued.and_then(|issue| issue.query_job), taken[1]);
         let closes = self.head.is_some_and(|head| head.closes);
@@ -192,10 +190,7 @@ impl Fetches {
                     return;
                 }
                 self.content = Content::QueryScales as usize;
-                self.from = batch;
-                if batch < part {
-                    return;
-                }
+                self.from = end;
                 let has_second = self.split != counts[1];
                 if self.second || (closes && !has_second) {
                     self.state = if closes { State::Idle } else { State::Take };

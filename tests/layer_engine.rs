@@ -1,0 +1,273 @@
+//! `layer_engine`: layers from memory to memory; RTL against its cycle model in every cycle, what it writes against golden
+//! attention on the same planes.
+//!
+//! ```text
+//!  layers, lists, factors --> layer_engine --> request --> memory: late, in any order --> response --+
+//!  commands ------------------> ^  | ^---------------------------------------------------------------+
+//!                                  +--> write: equal to golden's outputs?   read: equal to golden's importance?
+//! ```
+
+#[path = "common/block.rs"]
+#[allow(dead_code)]
+mod block;
+#[path = "common/heads.rs"]
+#[allow(dead_code)]
+mod heads;
+#[path = "common/layers.rs"]
+#[allow(dead_code)]
+mod layers;
+#[path = "common/memory.rs"]
+#[allow(dead_code)]
+mod memory;
+#[path = "common/streams.rs"]
+#[allow(dead_code, clippy::too_many_arguments)]
+mod streams;
+
+use block::{broken, configurations, design, verilog};
+use layers::{Case, Layers, Like};
+use memory::{Answers, insert};
+use spatten_arch::ArchConfig;
+use spatten_arch::config::MAX_HEADS;
+use spatten_sim::cosim::{Bits, Coverage, Stalls, Verilog, seed};
+use spatten_sim::importance_accumulator::{self as importance, Command};
+use spatten_sim::layer_engine::{Input, LayerEngine, Output};
+use spatten_sim::layer_sequencer::{self as sequencer, Widths};
+use spatten_sim::matrix_fetcher::Tokens;
+use spatten_sim::write_back;
+use spatten_testkit::{Checks, Rng};
+use std::collections::VecDeque;
+use streams::{Queues, Streams, run_beside};
+
+/// Ports beside the streams.
+struct Beside;
+
+impl streams::Beside<LayerEngine> for Beside {
+    fn ports(&self) -> usize {
+        2
+    }
+
+    fn drive(&mut self, _: &mut spatten_sim::cosim::Model, _: &mut LayerEngine, _: &mut Rng) {}
+
+    fn compare(&mut self, rtl: &spatten_sim::cosim::Model, model: &LayerEngine) -> Result<(), String> {
+        for (name, should) in
+            [("busy", u64::from(model.busy())), ("logit_saturations", u64::from(model.logit_saturations()))]
+        {
+            let is = rtl.get_bits(rtl.pin(name).unwrap()).lane(0, 32.min(if name == "busy" { 1 } else { 32 }));
+            if is != should {
+                return Err(format!("{name} differs: rtl {is}, model {should}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is done next; each ends with a `done`.
+enum Step<'a> {
+    Clear(bool),
+    Layer(&'a Case),
+    /// Tokens or heads of a case.
+    Read(&'a Case, bool),
+}
+
+fn list(tokens: &[u16], lanes: usize, widths: Widths) -> Vec<Input> {
+    let count = tokens.len().div_ceil(lanes).max(1);
+    let beat =
+        |i: usize| Tokens { index: tokens.iter().skip(i * lanes).take(lanes).copied().collect(), last: i + 1 == count };
+    (0..count).map(|i| Input::Sequencer(sequencer::Input::List(beat(i), widths))).collect()
+}
+
+/// Runs all layers; what was written and read is golden's. Beats that were checked, and cycles.
+fn check(
+    layers: &Layers,
+    config: &ArchConfig,
+    verilog: &Verilog,
+    stalls: Stalls,
+    answers: Answers,
+    coverage: &mut Coverage,
+) -> Result<(u64, u64), String> {
+    let channels = config.channels;
+    let widths = Widths::of(config);
+    let model = LayerEngine::new(config);
+    let id_bits = model.id_bits();
+    let mut inputs: Vec<Streams> =
+        ["key_list", "query_list", "layer", "factor", "command", "load", "head_load", "word", "flush"]
+            .map(|name| Streams { name, lanes: 1 })
+            .into();
+    inputs.extend(["response", "acknowledge"].map(|name| Streams { name, lanes: channels }));
+    let mut outputs: Vec<Streams> =
+        ["read", "head_read", "done", "written"].map(|name| Streams { name, lanes: 1 }).into();
+    outputs.extend(["request", "write"].map(|name| Streams { name, lanes: channels }));
+
+    let mut steps: VecDeque<Step> = [Step::Clear(false), Step::Clear(true)].into();
+    for case in &layers.cases {
+        steps.extend([Step::Layer(case), Step::Read(case, false), Step::Read(case, true)]);
+    }
+    let count_bits = usize::BITS - config.keys_on_chip.max(MAX_HEADS).leading_zeros();
+    let command = |command| Input::Importance(importance::Input::Command(command, count_bits));
+    let start = |step: &Step, from: u64, queues: &mut Queues<Input>| match step {
+        Step::Clear(heads) => {
+            let count = if *heads { MAX_HEADS } else { config.keys_on_chip } as u32;
+            queues[4].push_back((from, command(Command::Clear { heads: *heads, count })));
+        }
+        Step::Read(case, heads) => {
+            let count = if *heads { case.layer.heads } else { case.keys.len().max(1) } as u32;
+            queues[4].push_back((from, command(Command::Read { heads: *heads, mean: false, count })));
+        }
+        Step::Layer(case) => {
+            queues[0].extend(list(&case.keys, channels, widths).into_iter().map(|beat| (from, beat)));
+            queues[1].extend(list(&case.queries, channels, widths).into_iter().map(|beat| (from, beat)));
+            let layer = sequencer::Input::Layer(Box::new(case.layer.clone()), widths);
+            queues[2].push_back((from, Input::Sequencer(layer)));
+            if case.layer.mask != 0 && !case.queries.is_empty() {
+                let factors = case.factors.iter().map(|&f| Input::Sequencer(sequencer::Input::Factors(f)));
+                queues[3].extend(factors.map(|beat| (from, beat)));
+            }
+        }
+    };
+    let mut queues: Queues<Input> = vec![VecDeque::new(); 9 + 2 * channels];
+    start(&steps[0], 0, &mut queues);
+
+    let mut rng = Rng::new(7);
+    let (mut left, mut read_at, mut problem, mut checked) = (layers.outputs.clone(), 0, None, 0u64);
+    let mut acknowledged = vec![0; channels];
+    let mut overtaken = 0u64;
+    let mut wrong = |what: String| {
+        problem.get_or_insert(what);
+    };
+    let seen = run_beside(
+        verilog,
+        model,
+        &inputs,
+        &outputs,
+        &mut Beside,
+        queues,
+        stalls,
+        seed(0x1e),
+        |cycle, port, beat, queues| match beat {
+            Output::Request(request, _) => {
+                let channel = port - 4;
+                let (due, to) = answers.to(cycle, channel, channels, &mut rng);
+                let Some(word) = layers.memory.get(&(channel, request.address)) else {
+                    return wrong(format!("word {:#x} of channel {channel} holds nothing", request.address));
+                };
+                let words = word.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+                let data = Bits::from_words(words, 8 * word.len() as u32);
+                let response = Input::Response { id: request.id, id_bits, data };
+                overtaken += u64::from(insert(&mut queues[9 + to], due, response));
+            }
+            Output::WriteBack(write_back::Output::Write(write)) => {
+                let channel = port - 4 - channels;
+                let strobed = |bytes: &[u8], strobe: u128| {
+                    bytes.iter().enumerate().filter(|(i, _)| strobe >> i & 1 == 1).map(|(_, &b)| b).collect::<Vec<u8>>()
+                };
+                match left.remove(&(channel, write.address)) {
+                    Some((bytes, strobe)) if strobe == write.strobe && strobed(&write.data, strobe) == bytes => {
+                        checked += 1;
+                    }
+                    other => {
+                        wrong(format!("written {:#x} of channel {channel}: {write:?}, golden {other:?}", write.address))
+                    }
+                }
+                acknowledged[channel] = (cycle + 1 + rng.below(20)).max(acknowledged[channel]);
+                let acknowledge = Input::WriteBack(write_back::Input::Acknowledge { error: false });
+                queues[9 + channels + channel].push_back((acknowledged[channel], acknowledge));
+            }
+            Output::Importance(importance::Output::Read { word, count, .. }) => {
+                let Some(Step::Read(case, false)) = steps.front() else { return wrong(format!("read of {word:?}")) };
+                for lane in 0..*count {
+                    let golden = case.tokens[read_at + lane];
+                    if (word.importance[lane], word.rows[lane]) != golden {
+                        let token = read_at + lane;
+                        wrong(format!(
+                            "token {token}: {} {}, golden {golden:?}",
+                            word.importance[lane], word.rows[lane]
+                        ));
+                    }
+                    checked += 1;
+                }
+                read_at += count;
+            }
+            Output::Importance(importance::Output::HeadRead(value, _)) => {
+                let Some(Step::Read(case, true)) = steps.front() else { return wrong(format!("head read {value}")) };
+                if *value != case.heads[read_at] {
+                    wrong(format!("head {read_at}: {value}, golden {}", case.heads[read_at]));
+                }
+                checked += 1;
+                read_at += 1;
+            }
+            Output::Importance(importance::Output::Done(saturations, _)) => {
+                match steps.pop_front() {
+                    Some(Step::Layer(case)) if case.saturations != *saturations => {
+                        wrong(format!("saturations {saturations:?}, golden {:?}", case.saturations));
+                    }
+                    Some(_) => checked += 1,
+                    None => return wrong("done too often".into()),
+                }
+                read_at = 0;
+                match steps.front() {
+                    Some(step) => start(step, cycle, queues),
+                    None => queues[8].push_back((cycle, Input::WriteBack(write_back::Input::Flush))),
+                }
+            }
+            Output::WriteBack(write_back::Output::Done { errors, .. }) => {
+                if *errors != 0 {
+                    wrong(format!("errors {errors:#x}"));
+                }
+                checked += 1;
+            }
+        },
+    )?;
+    if let Some(problem) = problem {
+        return Err(format!("{problem}   [{stalls:?} {answers:?}]"));
+    }
+    if !left.is_empty() || !steps.is_empty() {
+        return Err(format!("{} words not written, {} steps left   [{stalls:?} {answers:?}]", left.len(), steps.len()));
+    }
+    coverage.add("an answer that overtakes", overtaken);
+    seen.cover(coverage);
+    block::note("layer_engine", &config.name, seen.taken.iter().sum(), seen.values, seen.cycles);
+    Ok((checked, seen.cycles))
+}
+
+const RARE: [&str; 14] = [
+    "heads that share keys",
+    "causal",
+    "scales per token",
+    "weighted",
+    "no query",
+    "no head",
+    "no key",
+    "all values kept",
+    "some values kept",
+    "tie at the cut",
+    "an answer that overtakes",
+    "bubble",
+    "back-pressure",
+    "stall",
+];
+
+#[test]
+fn layers_from_memory_are_those_of_golden() {
+    let mut checks = Checks::new("layer_engine");
+    let mut coverage = Coverage::default();
+    for config in configurations() {
+        let verilog = verilog(&design("layer_engine", &config));
+        let (mut checked, mut cycles, mut runs) = (0, 0, 0);
+        for (number, stalls) in Stalls::EVERY.into_iter().enumerate() {
+            let answers = [Answers::After(20), Answers::Within(60), Answers::Anywhere(40)][number % 3];
+            let mut layers = Layers::new(&config, seed(number as u64));
+            for _ in 0..12 {
+                layers.add_random(48, &mut coverage);
+            }
+            layers.add_random(config.keys_on_chip.min(200), &mut coverage);
+            let (n, c) = check(&layers, &config, &verilog, stalls, answers, &mut coverage)
+                .unwrap_or_else(|e| panic!("layer_engine {}: {e}", config.name));
+            (checked, cycles, runs) = (checked + n, cycles + c, runs + 1);
+        }
+        println!("layer_engine {}: {runs} runs, {checked} values of golden, {cycles} cycles", config.name);
+        checks.that(checked >= 10_000, || format!("{}: {checked}", config.name));
+    }
+    println!("layer_engine: {coverage:?}");
+    coverage.require(&RARE);
+    checks.finish_any();
+}
