@@ -187,10 +187,9 @@ impl<'a> Stimulus<'a> {
         }
     }
 
-    /// Jobs of all contents, until so many beats come out.
+    /// Jobs of all contents, until so many beats come out, and queries of all rows.
     fn random(mut self, beats: usize) -> Self {
         let most = self.config.keys_on_chip;
-        let mut all = self.pins.scaled_queries;
         while self.out.iter().map(Vec::len).sum::<usize>() < beats {
             if self.rng.below(3) > 0 {
                 self.other();
@@ -200,7 +199,7 @@ impl<'a> Stimulus<'a> {
             let mut ahead = vec![];
             let mut places = most / self.config.channels;
             for _ in 0..=self.rng.below(3) {
-                let rows = if std::mem::take(&mut all) { most } else { self.rows() };
+                let rows = self.rows();
                 let Some(left) = places.checked_sub(rows.div_ceil(self.config.channels)) else { break };
                 places = left;
                 ahead.push((rows, self.query_scales(rows)));
@@ -213,6 +212,8 @@ impl<'a> Stimulus<'a> {
                 self.queries(rows, &scales);
             }
         }
+        let scales = self.query_scales(most);
+        self.queries(most, &scales);
         self
     }
 
@@ -478,4 +479,36 @@ fn another_simulator_shows_the_same() {
     same_in_icarus(&stimulus.bench(verilog(&design)), &design, "operand_router");
     let stimulus = Stimulus::new(&config, 0, true, seed(4)).random(beats);
     same_in_icarus(&stimulus.bench(verilog(&design)), &design, "operand_router");
+}
+
+#[test]
+fn faults_are_caught() {
+    let config = ArchConfig::eighth();
+    let design = design("operand_router", &config);
+    // D = 16: four rows to a beat, scales of their own; D = 128: two beats to a row, two beats of value scales to a beat.
+    let narrow = Stimulus::new(&config, 0, true, 6).random(500);
+    let wide = Stimulus::new(&config, 3, false, 6).random(500);
+    for (stream, field) in [("query", "operands"), ("value_scales", "data")] {
+        faults_at_the_port_are_caught(&design, stream, field, |verilog| wide.bench(verilog));
+    }
+    let check = |stimulus: &Stimulus, module: &str, from: &str, to: &str, what: &str| {
+        caught(&stimulus.bench(broken(&design, module, from, to)), what);
+    };
+    check(&wide, "operand_router", "(tag == 4'd5)", "(tag == 4'd6)", "in_ready");
+    check(
+        &wide,
+        "operand_router",
+        "granules_lane_1 = queue_out_data[23];",
+        "granules_lane_1 = queue_out_data[22];",
+        "_data",
+    );
+    check(&wide, "packer_18_2to4_4", "word_2_next = 18'd0;", "word_2_next = word_2;", "key_scales_data");
+    check(&wide, "packer_18_2to4_2", "out_last = (word_last & ends);", "out_last = word_last;", "value_scales_last");
+    check(&narrow, "packer_192_4to", "ends = ((left == 2'd0) | cut);", "ends = (left == 2'd0);", "differs");
+    check(&narrow, "packer_24_2to", "ends = ((left == 1'd0) | cut);", "ends = (left == 1'd0);", "differs");
+    check(&narrow, "query_rows", " & ((~scaled) | scales_out_valid));", ");", "query_valid");
+    check(&narrow, "query_rows", "jobs_out_ready = (takes & ends);", "jobs_out_ready = takes;", "query_job_ready");
+    check(&narrow, "scale_store", "read = ((|count) & room_available);", "read = (|count);", "differs");
+    let full = broken(&design, "scale_store", "in_ready = (count < 10'd512);", "in_ready = 1'd1;");
+    caught(&ahead(&config).bench_from(full, 2_000), "in_ready");
 }
