@@ -9,23 +9,33 @@
 #[path = "common/block.rs"]
 #[allow(dead_code)]
 mod block;
+#[path = "common/memory.rs"]
+#[allow(dead_code)]
+mod memory;
 
 use block::{
     broken, caught, configurations, design, faults_at_the_port_are_caught, played, replayed, run_all, same_in_icarus,
     verilog,
 };
+use memory::{Memory, Plane};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::content::Content;
 use spatten_arch::descriptor::HeadFactors;
+use spatten_arch::element::Element;
+use spatten_arch::layout::GRANULE_BYTES;
+use spatten_golden::bitwidth_converter::operand;
 use spatten_golden::dot_product::ScaleFactor;
 use spatten_hw::{emit::emit, operand_router as rtl};
 use spatten_sim::attention_core::Input as Output;
 use spatten_sim::cosim::{Beat, Bits, BlockBench, Cache, Coverage, Init, Model, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
+use spatten_sim::fetch_path::{FetchPath, Job};
+use spatten_sim::matrix_fetcher::Tokens;
 use spatten_sim::operand_router::{Input, OUTPUTS, OperandRouter, Operands, Pins, QueryJob};
 use spatten_sim::{dot_product, key_buffer, value_buffer};
 use spatten_testkit::{Checks, Rng};
+use std::collections::VecDeque;
 
 /// Bits of a scale or norm, and of its granule.
 const FIELD: u32 = 18;
@@ -468,6 +478,145 @@ fn pins_may_change_while_nothing_is_inside() {
         }
     }
     checks.finish(expected);
+}
+
+#[test]
+fn streams_are_those_of_the_neighbours() {
+    let mut checks = Checks::new("operand_router_ports");
+    for config in configurations() {
+        let [router, core, path] =
+            ["operand_router", "attention_core", "fetch_path"].map(|block| design(block, &config).ports);
+        for port in router.iter().filter(|port| !port.name.starts_with("query_job_")) {
+            let (other, name) = match port.name.strip_prefix("in_") {
+                Some(part) => (&path, format!("out_{part}")),
+                None if STREAMS.iter().any(|stream| port.name.starts_with(stream)) => (&core, port.name.clone()),
+                None => continue,
+            };
+            let fits = other
+                .iter()
+                .any(|p| (&p.name, p.bits, p.lanes, p.input) == (&name, port.bits, port.lanes, !port.input));
+            checks.that(fits, || format!("{}: {port:?}", config.name));
+        }
+    }
+    // in 5; keys, values, their scales and norms 4 each; query 5.
+    checks.finish(configurations().len() as u64 * (5 + 5 * 4 + 5));
+}
+
+/// A plane's rows and what they are fetched as.
+struct Fetched {
+    content: Content,
+    plane: Plane,
+    tokens: Vec<u16>,
+}
+
+impl Fetched {
+    fn granules(content: Content, salt: u64, tokens: &[u16]) -> Self {
+        let plane = Plane { base: 1000 * content.tag() as u32, element: Element::whole(1), dim: 32, salt };
+        Self { content, plane, tokens: tokens.into() }
+    }
+
+    /// Granule of a row, as it lies in memory.
+    fn granule(&self, i: usize) -> u32 {
+        let bytes = self.plane.chunk(self.tokens[i].into(), 0);
+        u32::from_le_bytes(bytes.try_into().unwrap())
+    }
+}
+
+#[test]
+fn what_lies_in_memory_reaches_the_core() {
+    let mut checks = Checks::new("operand_router_memory");
+    for config in [ArchConfig::tiny(), ArchConfig::eighth(), ArchConfig::paper()] {
+        let tokens: Vec<u16> = (0..45).map(|i| i * 7 % 64).collect();
+        let granules = |content, salt| Fetched::granules(content, salt, &tokens);
+        let rows = Plane { base: 9000, element: Element::whole(8), dim: 64, salt: 5 };
+        let jobs = [
+            granules(Content::KeyScales, 1),
+            granules(Content::ValueScales, 2),
+            granules(Content::QueryScales, 3),
+            granules(Content::Norms, 4),
+            Fetched { content: Content::Queries, plane: rows, tokens: tokens.clone() },
+        ];
+        let mut memory = Memory::new(&config, 3);
+        jobs.iter().for_each(|job| job.tokens.iter().for_each(|&token| memory.write(&job.plane, token.into())));
+        let out = fetched(&config, &memory, &jobs);
+
+        let (mut keys, mut values, mut norms, mut queries) = (vec![], vec![], vec![], vec![]);
+        let places = (config.multipliers / 64).max(1);
+        for beat in out {
+            match beat {
+                Output::Keys(key_buffer::Input::Scale { lanes, .. }) => keys.extend_from_slice(&lanes),
+                Output::Values(value_buffer::Input::Scale { lanes, .. }) => values.extend_from_slice(&lanes[..places]),
+                Output::Norms(lanes, _) => norms.extend_from_slice(&lanes),
+                Output::Query(query) => queries.push(query),
+                other => panic!("{other:?}"),
+            }
+        }
+        for i in 0..tokens.len() {
+            for (words, job) in [(&keys, &jobs[0]), (&values, &jobs[1]), (&norms, &jobs[3])] {
+                let what = || format!("{} {:?} {i}", config.name, job.content);
+                checks.eq(words[i], job.granule(i) % (1 << FIELD), what);
+            }
+            let (mantissa, shift) = HeadFactors::unpack(jobs[2].granule(i) & 0xff_ffff);
+            checks.eq(queries[i].factor, ScaleFactor { mantissa, shift }, || format!("{} query {i}", config.name));
+            let field = |at| operand(rows.element, rows.field(tokens[i].into(), at), config.datapath_bits);
+            let expected: Vec<i32> = (0..64).map(field).collect();
+            let found: Vec<i32> = queries[i].operands[..64].iter().map(|&x| x.into()).collect();
+            checks.eq(found, expected, || format!("{} query {i}", config.name));
+        }
+        checks.eq(queries.len(), tokens.len(), || config.name.clone());
+    }
+    checks.finish(3 * (45 * 5 + 1));
+}
+
+/// What comes out where `fetch_path` fetches jobs and the router takes them.
+fn fetched(config: &ArchConfig, memory: &Memory, jobs: &[Fetched]) -> Vec<Output> {
+    let mut path: FetchPath<Bits> = FetchPath::new(config);
+    let mut router = OperandRouter::new(config, Pins { dim: 2, scaled_queries: true });
+    let mut waiting: VecDeque<Job> = jobs.iter().map(job).collect();
+    let mut tokens: VecDeque<Tokens> = jobs.iter().flat_map(|job| lists(job, config.channels)).collect();
+    let factor = ScaleFactor { mantissa: 0, shift: 0 };
+    let mut announced = Some(QueryJob { rows: jobs[4].tokens.len(), factor, keys: config.keys_on_chip });
+    let mut answers: Vec<VecDeque<(u32, Bits)>> = vec![VecDeque::new(); config.channels];
+    let mut out = vec![];
+    for _ in 0..5_000 {
+        let taken = std::array::from_fn(|stream| router.offer(Content::ALL[stream]).is_some());
+        let beat = path.output().filter(|_| router.operands_ready()).map(|(tag, last)| Operands {
+            data: path.operands().concat().into(),
+            bits: config.datapath_bits,
+            content: Content::of(tag).expect("a tag of a content"),
+            last,
+        });
+        let moves = beat.is_some();
+        let query_job = if router.job_ready() { announced.take() } else { None };
+        out.extend(router.exchange(beat, query_job, taken).into_iter().flatten());
+
+        let asked: Vec<_> = (0..config.channels).map(|channel| path.request(channel).copied()).collect();
+        let ready: Vec<bool> = (0..config.channels).map(|channel| path.response_ready(channel)).collect();
+        let job = if path.job_ready() { waiting.pop_front() } else { None };
+        let list = if path.tokens_ready() { tokens.pop_front() } else { None };
+        let answer = |channel: usize| if ready[channel] { answers[channel].pop_front() } else { None };
+        path.clock(job, list, answer, |channel| asked[channel].is_some(), moves);
+        for (channel, request) in asked.into_iter().enumerate() {
+            let Some(request) = request else { continue };
+            let words = memory.read(channel, request.address).chunks(GRANULE_BYTES);
+            let words = words.map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
+            answers[channel].push_back((request.id, Bits::from_words(words, 8 * config.channel_bytes as u32)));
+        }
+    }
+    assert!(waiting.is_empty() && tokens.is_empty(), "jobs and tokens are fetched");
+    out
+}
+
+fn job(job: &Fetched) -> Job {
+    let Plane { base, element, dim, .. } = job.plane;
+    Job { base, dim: dim.ilog2() - 4, element, tag: job.content.tag() }
+}
+
+/// The beats of a job's tokens.
+fn lists(job: &Fetched, lanes: usize) -> Vec<Tokens> {
+    let count = job.tokens.len().div_ceil(lanes);
+    let beats = job.tokens.chunks(lanes).enumerate();
+    beats.map(|(i, index)| Tokens { index: index.into(), last: i + 1 == count }).collect()
 }
 
 #[test]
