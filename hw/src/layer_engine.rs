@@ -233,7 +233,7 @@ pub struct LayerEngine {
     write_back: WriteBack,
     row_ends: Signal<Local, Bit>,
     /// There is a layer; its command is with `importance_accumulator`.
-    inside: Dff<Bit>,
+    layer_there: Dff<Bit>,
     accumulating: Dff<Bit>,
     begins: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
@@ -365,7 +365,7 @@ impl LayerEngine {
             core,
             write_back,
             row_ends: Default::default(),
-            inside: Default::default(),
+            layer_there: Default::default(),
             accumulating: Default::default(),
             begins: Default::default(),
             ends: Default::default(),
@@ -376,7 +376,7 @@ impl LayerEngine {
 impl Logic for LayerEngine {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, inside, accumulating);
+        dff_setup!(self, clock, layer_there, accumulating);
         clock!(self, clock, sequencer, fetch_path, router, core, write_back);
         self.sequencer.reset.next = self.reset.val();
         self.fetch_path.reset.next = self.reset.val();
@@ -393,8 +393,8 @@ impl Logic for LayerEngine {
         self.query_list_ready.next = self.sequencer.query_list_ready.val();
         self.sequencer.query_list_count.next = self.query_list_count.val();
         self.sequencer.query_list_last.next = self.query_list_last.val();
-        self.sequencer.layer_valid.next = self.layer_valid.val() & !self.inside.q.val();
-        self.layer_ready.next = self.sequencer.layer_ready.val() & !self.inside.q.val();
+        self.sequencer.layer_valid.next = self.layer_valid.val() & !self.layer_there.q.val();
+        self.layer_ready.next = self.sequencer.layer_ready.val() & !self.layer_there.q.val();
         self.sequencer.layer_new_keys.next = self.layer_new_keys.val();
         self.sequencer.layer_new_queries.next = self.layer_new_queries.val();
         self.sequencer.layer_dim.next = self.layer_dim.val();
@@ -579,20 +579,20 @@ impl Logic for LayerEngine {
             self.write_back.row_outputs[i].next = self.core.out_outputs[i].val();
         }
         // The next layer may be of another kind: it waits for everything.
-        self.begins.next = self.layer_valid.val() & self.sequencer.layer_ready.val() & !self.inside.q.val();
+        self.begins.next = self.layer_valid.val() & self.sequencer.layer_ready.val() & !self.layer_there.q.val();
         self.ends.next = self.accumulating.q.val() & self.core.done_valid.val() & self.done_ready.val();
         if self.ends.val() {
-            self.inside.d.next = false;
+            self.layer_there.d.next = false;
             self.accumulating.d.next = false;
         }
         if self.sequencer.accumulate_valid.val() & self.core.command_ready.val() {
             self.accumulating.d.next = true;
         }
         if self.begins.val() {
-            self.inside.d.next = true;
+            self.layer_there.d.next = true;
         }
         if self.reset.val() {
-            self.inside.d.next = false;
+            self.layer_there.d.next = false;
             self.accumulating.d.next = false;
         }
     }

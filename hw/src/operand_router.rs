@@ -39,7 +39,7 @@ const BEATS: usize = 2;
 /// fetched before the queries, one for each job of queries, of as many rows. Up to `keys_on_chip / channels` beats of query
 /// scales may be ahead of their queries.
 ///
-/// `dim` is log2(D) - 4; it and `scaled_queries` change only while nothing is inside.
+/// `dim` is log2(D) - 4; it and `scaled_queries` change only while nothing is inside, at the latest with the next beat.
 ///
 /// # Shapes   with C = `channels`, W = 32 * C operands per beat and M = `multipliers`:
 ///
@@ -58,10 +58,10 @@ const BEATS: usize = 2;
 /// shift above it (`arch::descriptor::HeadFactors::pack`)
 /// # Timing   keys and values: a beat per cycle, offered 1 cycle after it came. Granules, N to an output beat: offered 2 cycles
 /// after the beat that completes them, and C / N parts one after the other; a beat in per cycle where N >= C, a beat out per
-/// cycle where N <= C. A row of queries: 2 cycles after the beat that completes it; a row per cycle where D <= W, a beat in
-/// per cycle where D >= W, and no gap between beats or jobs. A query scale is there 5 cycles after its beat. A beat of keys or
-/// values that is not taken stops all behind it; any other stops only its own content, until another beat of that is at the
-/// head
+/// cycle where N <= C. A row of queries: 2 cycles after the beat that completes it, if its job came a cycle and its scale's
+/// beat 5 cycles before; a row per cycle where D <= W, a beat in per cycle where D >= W, and no gap between beats or jobs. A
+/// beat of keys or values that is not taken stops all behind it; any other stops only its own content, until another beat of
+/// that is at the head
 #[derive(LogicBlock)]
 pub struct OperandRouter {
     name: ModuleName,
