@@ -139,7 +139,8 @@ impl Work {
 
         // What is fetched.
         let step = STEP.max(lanes);
-        let split = if rows > 2 * step { ((rows - 1) / step - 1) * step } else { rows };
+        // At D = 128 there is no other half for the next head's keys.
+        let split = if rows > 2 * step && layer.dim != 3 { ((rows - 1) / step - 1) * step } else { rows };
         coverage.add("queries behind the next head's keys", u64::from(split < rows && groups.len() > 1));
         self.keys_and_values(&layer, groups[0]);
         for (i, &head) in alive.iter().enumerate() {

@@ -113,7 +113,8 @@ impl Layers {
         for (number, row) in operands.chunks(dim).enumerate() {
             for chunk in 0..layout.chunks() {
                 let (channel, granule) = layout.place(number, chunk);
-                let part = row.iter().skip(32 * chunk).take(32).map(|&x| i32::from(x) >> down);
+                // A short row is half a chunk.
+                let part = row.iter().chain(&[0; 32]).skip(32 * chunk).take(32).map(|&x| i32::from(x) >> down);
                 self.put(base, channel, granule * GRANULE_BYTES, &pack(part, bits));
             }
         }

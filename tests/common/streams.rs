@@ -135,6 +135,10 @@ pub trait Beside<M> {
     fn drive(&mut self, rtl: &mut Model, model: &mut M, rng: &mut Rng);
     /// Compares those that are outputs.
     fn compare(&mut self, rtl: &Model, model: &M) -> Result<(), String>;
+    /// Cycles without a beat after which nothing more is coming.
+    fn quiet_cycles(&self) -> u64 {
+        200
+    }
 }
 
 impl<M> Beside<M> for () {
@@ -329,7 +333,7 @@ where
         model.clock(&mut accepted, &taken);
         let waiting = queues.iter().map(VecDeque::len).sum::<usize>() + offered.iter().flatten().count();
         let idle = cycle - last_move;
-        if waiting == 0 && idle > 200 {
+        if waiting == 0 && idle > beside.quiet_cycles() {
             return Ok(report);
         }
         if idle > 10_000 {

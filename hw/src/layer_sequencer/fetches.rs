@@ -28,7 +28,7 @@ pub enum State {
 
 /// A job per content of each head: keys and values once for the heads that share them, then queries. Keys and values of the next
 /// head come before the last queries of this one, so that they stream in while it computes; and behind the others, so that
-/// the half that they wait for is free soon.
+/// the half that they wait for is free soon. At D = 128 a head has both halves: its queries all come before the next head's keys.
 ///
 /// Scales come before their rows: `operand_router` keeps those of all queries.
 ///
@@ -342,7 +342,7 @@ impl Logic for Fetches {
                     self.state.d.next = State::Take;
                     self.ahead.d.next = false;
                     self.split.d.next = self.counts[1].val();
-                    if self.counts[1].val() > self.longest.val() {
+                    if (self.counts[1].val() > self.longest.val()) & (self.dim.val() != 3) {
                         self.split.d.next = (self.steps_before.val() - 1) << self.step_level.val();
                     }
                 }

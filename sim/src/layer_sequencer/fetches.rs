@@ -162,7 +162,7 @@ impl Fetches {
                     self.state = State::Take;
                     self.ahead = false;
                     self.split = match counts[1] {
-                        n if n > 2 * self.step => ((n - 1) / self.step - 1) * self.step,
+                        n if n > 2 * self.step && layer.dim != 3 => ((n - 1) / self.step - 1) * self.step,
                         n => n,
                     };
                 }
