@@ -24,11 +24,12 @@ mod memory;
 mod streams;
 
 use block::{configurations, design, verilog};
-use layers::{Case, Layers};
+use layers::{Case, Layers, Like};
 use memory::{Answers, insert};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
 use spatten_sim::cosim::{Bits, Coverage, Stalls, Verilog, seed};
+use spatten_sim::cycle::CycleModel;
 use spatten_sim::importance_accumulator::{self as importance, Command};
 use spatten_sim::layer_engine::{Input, LayerEngine, Output};
 use spatten_sim::layer_sequencer::{self as sequencer, Widths};
@@ -119,13 +120,8 @@ fn check(
             queues[4].push_back((from, command(Command::Read { heads: *heads, mean: false, count })));
         }
         Step::Layer(case) => {
-            queues[0].extend(list(&case.keys, channels, widths).into_iter().map(|beat| (from, beat)));
-            queues[1].extend(list(&case.queries, channels, widths).into_iter().map(|beat| (from, beat)));
-            let layer = sequencer::Input::Layer(Box::new(case.layer.clone()), widths);
-            queues[2].push_back((from, Input::Sequencer(layer)));
-            if case.layer.mask != 0 && !case.queries.is_empty() {
-                let factors = case.factors.iter().map(|&f| Input::Sequencer(sequencer::Input::Factors(f)));
-                queues[3].extend(factors.map(|beat| (from, beat)));
+            for (queue, beats) in queues.iter_mut().zip(offered(case, config)) {
+                queue.extend(beats.into_iter().map(|beat| (from, beat)));
             }
         }
     };
@@ -243,6 +239,20 @@ fn check(
     Ok((checked, seen.cycles))
 }
 
+/// Beats that are offered for a layer, by stream.
+fn offered(case: &Case, config: &ArchConfig) -> [Vec<Input>; 4] {
+    let widths = Widths::of(config);
+    let layer = sequencer::Input::Layer(Box::new(case.layer.clone()), widths);
+    let computes = case.layer.mask != 0 && !case.queries.is_empty();
+    let factors = case.factors.iter().filter(|_| computes);
+    [
+        list(&case.keys, config.channels, widths),
+        list(&case.queries, config.channels, widths),
+        vec![Input::Sequencer(layer)],
+        factors.map(|&f| Input::Sequencer(sequencer::Input::Factors(f))).collect(),
+    ]
+}
+
 const RARE: [&str; 14] = [
     "heads that share keys",
     "causal",
@@ -284,4 +294,102 @@ fn layers_from_memory_are_those_of_golden() {
     println!("layer_engine: {coverage:?}");
     coverage.require(&RARE);
     checks.finish_any();
+}
+
+/// Cycles of a layer on the model alone.
+struct Alone {
+    /// From the first word that is asked for to the last one that is written, both included.
+    cycles: u64,
+    /// In which a word of keys entered the multipliers.
+    busy: u64,
+    /// Words that were read, of all channels.
+    words: u64,
+}
+
+/// Runs one layer with memory that answers after `latency` cycles; what is written is golden's.
+fn alone(layers: &Layers, config: &ArchConfig, latency: u64) -> Alone {
+    let channels = config.channels;
+    let mut model = LayerEngine::new(config);
+    let id_bits = model.id_bits();
+    let mut queues: Queues<Input> = vec![VecDeque::new(); 9 + 2 * channels];
+    for (queue, beats) in queues.iter_mut().zip(offered(&layers.cases[0], config)) {
+        queue.extend(beats.into_iter().map(|beat| (0, beat)));
+    }
+    let (mut first, mut last, mut busy, mut words, mut idle) = (None, 0, 0, 0, 0);
+    let mut left = layers.outputs.clone();
+    for cycle in 0u64.. {
+        busy += u64::from(model.busy());
+        let mut accepted: Vec<Option<Input>> = (0..queues.len())
+            .map(|port| {
+                let due = queues[port].front().is_some_and(|(due, _)| *due <= cycle) && model.ready(port);
+                if due { queues[port].pop_front().map(|(_, beat)| beat) } else { None }
+            })
+            .collect();
+        let taken: Vec<bool> = (0..4 + 2 * channels).map(|port| model.output(port).is_some()).collect();
+        for port in (4..taken.len()).filter(|&port| taken[port]) {
+            match model.output(port) {
+                Some(Output::Request(request, _)) => {
+                    first.get_or_insert(cycle);
+                    words += 1;
+                    let word = &layers.memory[&(port - 4, request.address)];
+                    let data = word.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+                    let data = Bits::from_words(data, 8 * word.len() as u32);
+                    queues[port + 5].push_back((cycle + latency, Input::Response { id: request.id, id_bits, data }));
+                }
+                Some(Output::WriteBack(write_back::Output::Write(write))) => {
+                    last = cycle;
+                    let golden = left.remove(&(port - 4 - channels, write.address)).map(|(bytes, _)| bytes);
+                    assert_eq!(golden.as_deref(), Some(&write.data[..]), "written in cycle {cycle}");
+                    let acknowledge = Input::WriteBack(write_back::Input::Acknowledge { error: false });
+                    queues[port + 5].push_back((cycle + latency, acknowledge));
+                }
+                other => panic!("{other:?} on port {port}"),
+            }
+        }
+        idle = if accepted.iter().any(Option::is_some) || taken.contains(&true) { 0 } else { idle + 1 };
+        let done = taken[2];
+        model.clock(&mut accepted, &taken);
+        if done && left.is_empty() {
+            break;
+        }
+        assert!(idle < 50_000, "stuck, {} words not written", left.len());
+    }
+    Alone { cycles: last - first.expect("something was read") + 1, busy, words }
+}
+
+fn whole(heads: usize, rows: usize, keys: usize, share: u32) -> Like {
+    Like {
+        dim: 2,
+        heads,
+        group: 1,
+        mask: u128::MAX >> (128 - heads),
+        causal: false,
+        scaled: false,
+        weighted: false,
+        tokens: keys,
+        first_row: keys - rows,
+        keys,
+        rows,
+        share,
+    }
+}
+
+#[test]
+fn memory_and_multipliers_are_busy() {
+    let mut checks = Checks::new("layer_engine_busy");
+    let config = ArchConfig::paper();
+    // A layer of BERT-base at L 384, of which the first heads are enough.
+    let mut layers = Layers::new(&config, 1);
+    layers.add(whole(4, 384, 384, 1 << 31), &mut Coverage::default());
+    let found = alone(&layers, &config, 40);
+    println!("layer_engine: paper, 4 heads of 384 rows and keys: {} of {} cycles busy", found.busy, found.cycles);
+    checks.that(found.busy * 100 >= found.cycles * 95, || format!("{} of {}", found.busy, found.cycles));
+    // A decoding step of GPT-2 at L 1024.
+    let mut layers = Layers::new(&config, 2);
+    layers.add(whole(12, 1, 1024, 1 << 31), &mut Coverage::default());
+    let found = alone(&layers, &config, 40);
+    let peak = found.cycles * config.channels as u64;
+    println!("layer_engine: paper, 12 heads of 1 row and 1024 keys: {} of {peak} words read", found.words);
+    checks.that(found.words * 100 >= peak * 50, || format!("{} of {peak}", found.words));
+    checks.finish(2);
 }
