@@ -5,6 +5,7 @@ mod tiny_model;
 
 use npyz::WriterBuilder;
 use safetensors::tensor::Dtype;
+use serde_json::json;
 use spatten::output::OutTensors;
 use spatten::workload::counts::COLUMNS;
 use std::io::{Cursor, Result, Write};
@@ -93,6 +94,23 @@ fn main() -> Result<()> {
         let length = u16::try_from(config.len()).expect("a short text").to_le_bytes();
         seed("model", name, &[&length, config.as_bytes(), &weights].concat())?;
         seed("model", &format!("{name}-header"), &[&length, config.as_bytes(), &without_length(&weights)].concat())?;
+    }
+
+    let tokenizer = Model::new(Dtype::F32, "").tokenizer;
+    seed("tokenizer", "whole", tokenizer.to_string().as_bytes())?;
+    for (name, kind) in [
+        ("unigram", json!({ "type": "Unigram", "unk_id": 0, "vocab": [["[UNK]", -1.0], ["a", -2.0], ["b", -3.0]] })),
+        (
+            "bpe",
+            json!({ "type": "BPE", "unk_token": "[UNK]", "vocab": { "[UNK]": 0, "a": 1, "b": 2, "ab": 3 }, "merges": ["a b"] }),
+        ),
+    ] {
+        let mut other = tokenizer.clone();
+        other["model"] = kind;
+        other["normalizer"] = json!({ "type": "BertNormalizer", "clean_text": true, "lowercase": true });
+        other["pre_tokenizer"] =
+            json!({ "type": "Split", "pattern": { "Regex": "\\s+" }, "behavior": "Isolated", "invert": false });
+        seed("tokenizer", name, other.to_string().as_bytes())?;
     }
 
     seed("calibration", "whole", b"q = [[1.0, 2.5], [3e2, 0.0]]\nk = [[0.5], [4.0]]\nv = [[0.25], [1e-3]]\n")?;

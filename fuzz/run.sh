@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- safetensors npz csv plan arch_config model calibration
+[ $# -gt 0 ] || set -- safetensors npz csv plan arch_config model tokenizer calibration
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "fuzz/run.sh: cargo-fuzz is missing, expected it from: cargo install cargo-fuzz" >&2
     exit 2

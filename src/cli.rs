@@ -1,6 +1,7 @@
 //! Arguments, and what they mean for the exit status: 0, 1 (the job failed) or 2 (unusable arguments or input).
 
 use crate::device::Device;
+use crate::model::panics_are_answered;
 use crate::{docs, eval, infer, rtl, run};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -107,7 +108,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     // A bug is one line too, and the job's failure.
-    std::panic::set_hook(Box::new(|panic| eprintln!("error: internal: {}", one_line(&panic.to_string()))));
+    std::panic::set_hook(Box::new(|panic| {
+        if !panics_are_answered() {
+            eprintln!("error: internal: {}", one_line(&panic.to_string()));
+        }
+    }));
     let result = std::panic::catch_unwind(|| match cli.command {
         Command::Run(args) => run::command(&args),
         Command::Infer(args) => infer::command(&args),

@@ -3,7 +3,7 @@
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 use spatten::workload::counts::COLUMNS;
-use spatten_testkit::{Checks, Rng, reference_data};
+use spatten_testkit::{Checks, Rng, not_run, reference_data};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -810,7 +810,7 @@ fn read_only_folder(desk: &Desk, checks: &mut Checks) -> usize {
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).unwrap();
     if std::fs::write(locked.join("probe"), "").is_ok() {
         std::fs::remove_file(locked.join("probe")).unwrap();
-        println!("NOT RUN: a folder without write access does not stop this user");
+        not_run("a folder without write access does not stop this user");
         return 0;
     }
     desk.refused(checks, &["run", "w", "--out", "locked/out"], &["locked/out: cannot write: permission denied"]);

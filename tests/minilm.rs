@@ -4,8 +4,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, s};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use spatten::model::{Attention, DenseAttention, Encoder, LayerInput, LayerOutput, MAX_TOKENS, resolve};
-use spatten_testkit::{Checks, reference_data};
-use std::io::Write;
+use spatten_testkit::{Checks, not_run, reference_data};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -22,8 +21,7 @@ fn encoder() -> Option<&'static Encoder> {
         .get_or_init(|| match resolve("all-MiniLM-L6-v2") {
             Ok(folder) => Some(Encoder::load(&folder).unwrap_or_else(|e| panic!("{e}"))),
             Err(error) => {
-                // Not println!: what a passing test prints is captured, and this must be seen.
-                let _ = writeln!(std::io::stderr(), "NOT RUN: {error}");
+                not_run(error);
                 None
             }
         })

@@ -94,12 +94,16 @@ fn folders_that_hold_no_model_say_what_is_missing() {
         std::fs::rename(at.join(name), at.join("aside")).unwrap();
         refused(&mut checks, Encoder::load(at), &[&format!("no {name}")]);
         std::fs::create_dir(at.join(name)).unwrap();
-        refused(&mut checks, Encoder::load(at), &[&format!("{name}: ")]);
+        refused(&mut checks, Encoder::load(at), &[&format!("{name}: a directory, device or pipe, expected a file")]);
         std::fs::remove_dir(at.join(name)).unwrap();
+        // A device without an end.
+        std::os::unix::fs::symlink("/dev/zero", at.join(name)).unwrap();
+        refused(&mut checks, Encoder::load(at), &[&format!("{name}: a directory, device or pipe, expected a file")]);
+        std::fs::remove_file(at.join(name)).unwrap();
         std::fs::rename(at.join("aside"), at.join(name)).unwrap();
     }
     Encoder::load(at).unwrap();
-    checks.finish(3 + 3 * 2);
+    checks.finish(3 + 3 * 3);
 }
 
 #[test]
@@ -228,5 +232,33 @@ fn tokenizers_that_do_not_fit_are_refused() {
     model.tokenizer["model"]["unk_token"] = json!("absent");
     let message = model.load().unwrap().tokenize("zebra").unwrap_err().to_string();
     checks.that(message.starts_with("tokenizer: ") && !message.contains('\n'), || message.clone());
-    checks.finish(3);
+    // Ids of special tokens stand in the post-processor too.
+    let mut model = Model::new(Dtype::F32, "");
+    model.tokenizer["post_processor"]["special_tokens"]["[SEP]"]["ids"] = json!([7]);
+    let message = model.load().unwrap().tokenize("a").unwrap_err().to_string();
+    checks.that(message == "tokenizer: token id 7, expected below vocab_size = 7", || message.clone());
+    checks.finish(4);
+}
+
+/// The crate that reads tokenizers panics at some of them.
+#[test]
+fn tokenizers_that_nobody_can_use_are_one_line_too() {
+    let mut checks = Checks::new("model_tokenizer_panics");
+    let mut absent = Model::new(Dtype::F32, "");
+    absent.tokenizer["post_processor"]["special_tokens"] =
+        json!({ "[CLS]": { "id": "[CLS]", "ids": [2], "tokens": ["[CLS]"] } });
+    let mut beyond = Model::new(Dtype::F32, "");
+    beyond.tokenizer["post_processor"]["special_tokens"]["[SEP]"]["ids"] = json!([7]);
+    for model in [absent, beyond] {
+        let folder = tempfile::tempdir().unwrap();
+        model.write(folder.path());
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_spatten"));
+        let output = command.args(["infer", "--text", "a", "--model"]).arg(folder.path()).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        checks.that(output.status.code() == Some(2), || format!("{:?} {message:?}", output.status));
+        let one_line = message.starts_with("error: ") && message.find('\n') == Some(message.len() - 1);
+        checks.that(one_line && message.contains("tokenizer"), || message.clone());
+        checks.that(!message.contains("internal") && output.stdout.is_empty(), || message.clone());
+    }
+    checks.finish(6);
 }

@@ -199,7 +199,9 @@ impl ArchConfig {
 
     /// Bytes that K (or V) of one head takes on chip at the largest head dimension.
     pub fn head_bytes(&self) -> usize {
-        self.keys_on_chip * HEAD_DIMS[HEAD_DIMS.len() - 1] * self.datapath_bits as usize / 8
+        // Saturating: asked before the sizes that a file claims are checked.
+        let elements = self.keys_on_chip.saturating_mul(HEAD_DIMS[HEAD_DIMS.len() - 1]);
+        elements.saturating_mul(self.datapath_bits as usize) / 8
     }
 
     /// Refuses relations that cannot work, with the relation and both values.
@@ -316,6 +318,7 @@ mod tests {
             ("value_buffer_bytes = 196607", "value_buffer_bytes = 196607"),
             ("datapath_bits = 17", "datapath_bits = 17"),
             ("keys_on_chip = 1000", "keys_on_chip = 1000"),
+            ("keys_on_chip = 18446744073709551615", "keys_on_chip = 18446744073709551615"),
             ("channels = 3", "channels = 3"),
             ("channels = 32\nkeys_on_chip = 16", "channels = 32, keys_on_chip = 16"),
             ("channel_bytes = 256", "channel_bytes = 256"),

@@ -1,7 +1,7 @@
 //! The encoder: what the host computes around a device's attention.
 
 use super::config::{CONFIG, Config};
-use super::error::{ModelError, one_line, read};
+use super::error::{ModelError, guarded, one_line, read};
 use super::weights::Weights;
 use super::{Attention, LayerInput};
 use ndarray::linalg::general_mat_mul;
@@ -158,10 +158,16 @@ impl Encoder {
     /// Token ids with the special tokens, never padded; an empty text has just those.
     ///
     /// # Errors
-    /// Where the tokenizer has no token for a part of the text, not even one for the unknown.
+    /// Where the tokenizer has no token for a part of the text, not even one for the unknown, or one that the model lacks.
     pub fn tokenize(&self, text: &str) -> Result<Tokens, ModelError> {
-        let encoding =
-            self.tokenizer.encode_fast(text, true).map_err(|e| ModelError::Tokenize { problem: one_line(e) })?;
+        let refuse = |problem: String| ModelError::Tokenize { problem: one_line(problem) };
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, true)).map_err(refuse)?;
+        let encoding = encoding.map_err(|e| refuse(e.to_string()))?;
+        // A post-processor names ids of its own, which the vocabulary need not have.
+        let vocabulary = self.config.vocabulary;
+        if let Some(id) = encoding.get_ids().iter().find(|id| **id as usize >= vocabulary) {
+            return Err(refuse(format!("token id {id}, expected below vocab_size = {vocabulary}")));
+        }
         Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
     }
 
@@ -225,6 +231,10 @@ impl Encoder {
 
 /// The tokenizer without padding, cut at the longest sequence; and that length.
 fn load_tokenizer(file: &Path, bytes: &[u8], config: &Config) -> Result<(Tokenizer, usize), ModelError> {
+    guarded(|| parse_tokenizer(file, bytes, config)).unwrap_or_else(|problem| Err(ModelError::malformed(file, problem)))
+}
+
+fn parse_tokenizer(file: &Path, bytes: &[u8], config: &Config) -> Result<(Tokenizer, usize), ModelError> {
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| ModelError::malformed(file, e))?;
     let max_tokens = MAX_TOKENS.min(config.positions);
     let refuse = |key: &str, found: String, expected: String| {

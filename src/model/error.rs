@@ -1,5 +1,7 @@
 //! What can be wrong with a model folder.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// A model that cannot be used. Every message is one line.
@@ -93,14 +95,50 @@ pub(super) fn one_line(text: impl ToString) -> String {
     line
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic on this thread, now, will be answered as an error of the input: a panic hook has nothing to say then.
+pub fn panics_are_answered() -> bool {
+    GUARDED.get()
+}
+
+/// What `run` returns, or why it panicked. For the tokenizers crate alone, which indexes with what a file says: a file of
+/// another's making that it stumbles over is bad input, and nothing that it was working on is used afterwards.
+pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    GUARDED.set(outer);
+    result.map_err(|payload| {
+        let message = payload.downcast_ref::<String>().map(String::as_str);
+        message.or(payload.downcast_ref::<&str>().copied()).unwrap_or("cannot be used").to_owned()
+    })
+}
+
 /// A whole file. Only the bytes that are there are allocated, whatever the file claims inside.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, ModelError> {
-    std::fs::read(file).map_err(|source| ModelError::Read { file: file.to_owned(), source })
+    let read_error = |source| ModelError::Read { file: file.to_owned(), source };
+    // A device has no end, and a pipe may never begin.
+    if !std::fs::metadata(file).map_err(read_error)?.is_file() {
+        return Err(ModelError::malformed(file, "a directory, device or pipe, expected a file"));
+    }
+    std::fs::read(file).map_err(read_error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn panics_of_others_become_errors() {
+        assert_eq!(guarded(|| 7), Ok(7));
+        assert!(!panics_are_answered());
+        let results: [Result<(), String>; 3] =
+            [guarded(|| panic!("word")), guarded(|| panic!("{}", 7)), guarded(|| std::panic::panic_any(7))];
+        assert_eq!(results, ["word", "7", "cannot be used"].map(|text| Err(text.into())));
+        assert!(!panics_are_answered());
+    }
 
     #[test]
     fn other_peoples_messages_become_one_bounded_line() {

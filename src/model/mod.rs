@@ -34,6 +34,6 @@ mod weights;
 
 pub use dense::DenseAttention;
 pub use encoder::{Embedding, Encoder, LayerRecord, MAX_TOKENS, Tokens};
-pub use error::ModelError;
+pub use error::{ModelError, panics_are_answered};
 pub use resolve::{cache_folder, resolve};
 pub use spatten_golden::attention::{Attention, LayerInput, LayerOutput};
