@@ -23,7 +23,7 @@ mod memory;
 #[allow(dead_code, clippy::too_many_arguments)]
 mod streams;
 
-use block::{configurations, design, verilog};
+use block::{broken, configurations, design, verilog, with_port_fault};
 use layers::{Case, Layers, Like};
 use memory::{Answers, insert};
 use spatten_arch::ArchConfig;
@@ -39,12 +39,14 @@ use spatten_testkit::{Checks, Rng};
 use std::collections::VecDeque;
 use streams::{Queues, Streams, run_beside};
 
-/// Ports beside the streams.
-struct Beside;
+/// Ports beside the streams; `fault` where the block is wrapped in one.
+struct Beside {
+    fault: Option<u64>,
+}
 
 impl streams::Beside<LayerEngine> for Beside {
     fn ports(&self) -> usize {
-        2
+        2 + usize::from(self.fault.is_some())
     }
 
     /// Rows of all heads may follow each other without anything from outside.
@@ -52,7 +54,11 @@ impl streams::Beside<LayerEngine> for Beside {
         4_000
     }
 
-    fn drive(&mut self, _: &mut spatten_sim::cosim::Model, _: &mut LayerEngine, _: &mut Rng) {}
+    fn drive(&mut self, rtl: &mut spatten_sim::cosim::Model, _: &mut LayerEngine, _: &mut Rng) {
+        if let Some(fault) = self.fault {
+            rtl.set_bits(rtl.pin("fault").unwrap(), &Bits::new(fault, 2));
+        }
+    }
 
     fn compare(&mut self, rtl: &spatten_sim::cosim::Model, model: &LayerEngine) -> Result<(), String> {
         for (name, should) in
@@ -89,10 +95,10 @@ fn check(
     verilog: &Verilog,
     stalls: Stalls,
     answers: Answers,
+    fault: Option<u64>,
     coverage: &mut Coverage,
 ) -> Result<(u64, u64), String> {
     let channels = config.channels;
-    let widths = Widths::of(config);
     let model = LayerEngine::new(config);
     let id_bits = model.id_bits();
     let mut inputs: Vec<Streams> =
@@ -141,7 +147,7 @@ fn check(
         model,
         &inputs,
         &outputs,
-        &mut Beside,
+        &mut Beside { fault },
         queues,
         stalls,
         seed(0x1e),
@@ -284,7 +290,7 @@ fn layers_from_memory_are_those_of_golden() {
                 layers.add_random(48, &mut coverage);
             }
             layers.add_random(config.keys_on_chip.min(200), &mut coverage);
-            let (n, c) = check(&layers, &config, &verilog, stalls, answers, &mut coverage)
+            let (n, c) = check(&layers, &config, &verilog, stalls, answers, None, &mut coverage)
                 .unwrap_or_else(|e| panic!("layer_engine {}: {e}", config.name));
             (checked, cycles, runs) = (checked + n, cycles + c, runs + 1);
         }
@@ -294,6 +300,31 @@ fn layers_from_memory_are_those_of_golden() {
     println!("layer_engine: {coverage:?}");
     coverage.require(&RARE);
     checks.finish_any();
+}
+
+#[test]
+fn faults_are_caught() {
+    let config = ArchConfig::tiny();
+    let design = design("layer_engine", &config);
+    let mut layers = Layers::new(&config, seed(9));
+    (0..8).for_each(|_| layers.add_random(24, &mut Coverage::default()));
+    let run = |verilog: &Verilog, fault| {
+        check(&layers, &config, verilog, Stalls::None, Answers::After(20), fault, &mut Coverage::default())
+    };
+    // Importance without norms; a layer that does not wait for the one before.
+    for (from, to, what) in [
+        ("core_command_weighted = sequencer_weighted;", "core_command_weighted = 1'd0;", "differs"),
+        ("layer_there_next = 1'd1;", "layer_there_next = 1'd0;", "layer_ready"),
+    ] {
+        let error = run(&broken(&design, "layer_engine", from, to), None).expect_err(from);
+        assert!(error.contains(what), "{from}: expected {what:?} in {error}");
+    }
+    let wrapped = with_port_fault(&design, "write", "data");
+    run(&wrapped, Some(0)).unwrap_or_else(|e| panic!("without a fault: {e}"));
+    for (fault, what) in [(1, "write_data"), (2, "write_valid"), (3, "write_valid")] {
+        let error = run(&wrapped, Some(fault)).expect_err(what);
+        assert!(error.contains(what), "fault {fault}: expected {what:?} in {error}");
+    }
 }
 
 /// Cycles of a layer on the model alone.

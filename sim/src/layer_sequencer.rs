@@ -325,7 +325,6 @@ impl CycleModel for LayerSequencer {
                 [taken[0], taken[2]],
             );
             self.rows.clock(
-                layer,
                 something.is_some(),
                 to_rows,
                 queries,
@@ -343,8 +342,8 @@ impl CycleModel for LayerSequencer {
             self.held = false;
             self.fresh = [false; 2];
         }
-        for l in 0..2 {
-            match accepted[l].take() {
+        for (l, list) in accepted[..2].iter_mut().enumerate() {
+            match list.take() {
                 Some(Input::List(tokens, _)) => {
                     self.writing[l].extend(&tokens.index);
                     if tokens.last {

@@ -224,6 +224,11 @@ endmodule
     verilog(&design).argument("-Wno-WIDTH")
 }
 
+/// One wrapper for all faults of a stream, chosen by its input `fault`: 1 a bit of `field`, 2 a lost beat, 3 a late one.
+pub fn with_port_fault(design: &Design, stream: &str, field: &str) -> Verilog {
+    with_fault(design, stream, field, None)
+}
+
 /// The three faults for harnesses that know their own ports only, each with what a report says of it.
 pub fn port_faults(design: &Design, stream: &str, field: &str) -> [(Verilog, String); 3] {
     let [value, time] = [format!("{stream}_{field}"), format!("{stream}_valid")];

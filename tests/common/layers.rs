@@ -288,7 +288,7 @@ impl Layers {
         let first_row = if rng.below(2) == 0 { 0 } else { rng.below(tokens as u64) as usize };
         let left = |rng: &mut Rng, all: usize| match rng.below(8) {
             0 => 0,
-            1 | 2 | 3 => all,
+            1..=3 => all,
             _ => rng.below(all as u64 + 1) as usize,
         };
         let like = Like {

@@ -1,6 +1,5 @@
 //! Passes of rows, in time.
 
-use super::Layer;
 use super::heads::ForRows;
 use super::visible::Visible;
 use crate::attention_core::{Name, Row};
@@ -56,7 +55,6 @@ impl Rows {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn clock(
         &mut self,
-        _layer: &Layer,
         start: bool,
         head: Option<ForRows>,
         count: usize,
