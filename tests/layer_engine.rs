@@ -421,6 +421,6 @@ fn memory_and_multipliers_are_busy() {
     let found = alone(&layers, &config, 40);
     let peak = found.cycles * config.channels as u64;
     println!("layer_engine: paper, 12 heads of 1 row and 1024 keys: {} of {peak} words read", found.words);
-    checks.that(found.words * 100 >= peak * 50, || format!("{} of {peak}", found.words));
+    checks.that(found.words * 100 >= peak * 90, || format!("{} of {peak}", found.words));
     checks.finish(2);
 }

@@ -81,8 +81,13 @@ impl Work {
     }
 
     fn keys_and_values(&mut self, layer: &Layer, number: usize) {
+        self.contents(layer, number, &[Content::Keys, Content::KeyScales]);
+        self.contents(layer, number, &[Content::Values, Content::ValueScales, Content::Norms]);
+    }
+
+    fn contents(&mut self, layer: &Layer, number: usize, contents: &[Content]) {
         let keys = self.keys.clone();
-        for content in [Content::Keys, Content::KeyScales, Content::Values, Content::ValueScales, Content::Norms] {
+        for &content in contents {
             let needed = match content {
                 Content::KeyScales | Content::ValueScales => layer.scaled,
                 Content::Norms => layer.weighted,
@@ -142,8 +147,21 @@ impl Work {
         // At D = 128 there is no other half for the next head's keys.
         let split = if rows > 2 * step && layer.dim != 3 { ((rows - 1) / step - 1) * step } else { rows };
         coverage.add("queries behind the next head's keys", u64::from(split < rows && groups.len() > 1));
-        self.keys_and_values(&layer, groups[0]);
-        for (i, &head) in alive.iter().enumerate() {
+        if rows == 1 {
+            coverage.hit("a single query");
+            for (i, &head) in alive.iter().enumerate() {
+                let first = i == 0 || groups[i] != groups[i - 1];
+                let of_keys: &[Content] = if first { &[Content::Keys, Content::KeyScales] } else { &[] };
+                let of_values: &[Content] =
+                    if first { &[Content::Values, Content::ValueScales, Content::Norms] } else { &[] };
+                self.contents(&layer, groups[i], of_keys);
+                self.query_rows(&layer, head, factors[head].logit, 0..1);
+                self.contents(&layer, groups[i], of_values);
+            }
+        } else {
+            self.keys_and_values(&layer, groups[0]);
+        }
+        for (i, &head) in alive.iter().enumerate().filter(|_| rows > 1) {
             self.query_rows(&layer, head, factors[head].logit, 0..split);
             if let Some(&next) = groups.get(i + 1)
                 && next != groups[i]
@@ -280,6 +298,7 @@ fn equals_the_layer_and_its_cycle_model_under_every_stall() {
         "no head",
         "no query",
         "no key",
+        "a single query",
         "a head that is not computed",
         "causal",
         "scaled",

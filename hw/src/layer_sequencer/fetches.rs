@@ -30,6 +30,8 @@ pub enum State {
 /// head come before the last queries of this one, so that they stream in while it computes; and behind the others, so that
 /// the half that they wait for is free soon. At D = 128 a head has both halves: its queries all come before the next head's keys.
 ///
+/// A single row (a generation step) begins with its keys: its query comes before its values.
+///
 /// Scales come before their rows: `operand_router` keeps those of all queries.
 ///
 /// # Timing   a content per cycle, one that is not needed included, as long as jobs are taken; two cycles more for each head
@@ -122,6 +124,9 @@ pub struct Fetches {
     ahead: Dff<Bit>,
     /// The queries behind `split` are fetched.
     second: Dff<Bit>,
+    single: Signal<Local, Bit>,
+    /// Values come behind the query.
+    values_left: Dff<Bit>,
     from: Reg,
     split: Reg,
     steps_before: Wire<Local>,
@@ -207,6 +212,8 @@ impl Fetches {
             logit: Reg::unsigned(FACTOR_BITS),
             ahead: Default::default(),
             second: Default::default(),
+            single: Default::default(),
+            values_left: Default::default(),
             from: Reg::unsigned(count),
             split: Reg::unsigned(count),
             steps_before: Wire::unsigned(count),
@@ -233,7 +240,7 @@ impl Fetches {
 impl Logic for Fetches {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, state, content, first, closes, logit, ahead, second, from, split);
+        dff_setup!(self, clock, state, content, first, closes, logit, ahead, second, values_left, from, split);
         clock!(self, clock, jobs, query_jobs);
         self.jobs.reset.next = self.reset.val();
         self.query_jobs.reset.next = self.reset.val();
@@ -241,6 +248,7 @@ impl Logic for Fetches {
 
         // Which content, of which rows.
         self.of_queries.next = self.state.q.val() == State::Queries;
+        self.single.next = self.counts[1].val() == 1;
         self.has_second.next = self.split.q.val() != self.counts[1].val();
         self.part_end.next = self.split.q.val();
         if self.second.q.val() {
@@ -349,6 +357,7 @@ impl Logic for Fetches {
             }
             State::Take => {
                 self.second.d.next = false;
+                self.values_left.d.next = false;
                 self.from.d.next = 0.into();
                 if self.head_valid.val() {
                     self.first.d.next = self.head_first.val();
@@ -367,9 +376,20 @@ impl Logic for Fetches {
             State::Own => {
                 if self.done.val() {
                     self.content.d.next = self.content.q.val() + 1;
+                    if self.single.val() & (self.content.q.val() == self.key_scales.val()) {
+                        self.state.d.next = State::Queries;
+                        self.content.d.next = self.query_scales.val().into();
+                        self.values_left.d.next = true;
+                    }
                     if self.content.q.val() == self.norms.val() {
                         self.state.d.next = State::Queries;
                         self.content.d.next = self.query_scales.val().into();
+                        if self.single.val() {
+                            self.state.d.next = State::Take;
+                            if self.closes.q.val() {
+                                self.state.d.next = State::Idle;
+                            }
+                        }
                     }
                 }
             }
@@ -381,8 +401,12 @@ impl Logic for Fetches {
                         self.from.d.next = self.part_end.val();
                     }
                 }
-                if self.part_done.val() {
-                    if self.second.q.val() | (self.closes.q.val() & !self.has_second.val()) {
+                if self.part_done.val() & self.values_left.q.val() {
+                    self.values_left.d.next = false;
+                    self.state.d.next = State::Own;
+                    self.content.d.next = self.values.val().into();
+                } else if self.part_done.val() {
+                    if self.single.val() | self.second.q.val() | (self.closes.q.val() & !self.has_second.val()) {
                         self.state.d.next = State::Take;
                         if self.closes.q.val() {
                             self.state.d.next = State::Idle;

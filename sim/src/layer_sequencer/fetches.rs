@@ -38,6 +38,8 @@ pub(super) struct Fetches {
     head: Option<ForFetches>,
     ahead: bool,
     second: bool,
+    /// Values come behind the only query.
+    values_left: bool,
     from: usize,
     split: usize,
     jobs: Fifo<fetch_path::Job>,
@@ -54,6 +56,7 @@ impl Fetches {
             head: None,
             ahead: false,
             second: false,
+            values_left: false,
             from: 0,
             split: 0,
             jobs: Fifo::new(JOBS),
@@ -156,6 +159,8 @@ impl Fetches {
         self.jobs.clock(issued.map(|issue| issue.job), taken[0]);
         self.query_jobs.clock(issued.and_then(|issue| issue.query_job), taken[1]);
         let closes = self.head.is_some_and(|head| head.closes);
+        let after = if closes { State::Idle } else { State::Take };
+        let single = counts[1] == 1;
         match self.state {
             State::Idle => {
                 if start {
@@ -168,7 +173,7 @@ impl Fetches {
                 }
             }
             State::Take => {
-                (self.second, self.from) = (false, 0);
+                (self.second, self.values_left, self.from) = (false, false, 0);
                 if let Some(head) = head {
                     let own = head.first && !self.ahead;
                     self.ahead = false;
@@ -179,7 +184,11 @@ impl Fetches {
             }
             State::Own if done => {
                 self.content += 1;
-                if self.content == Content::Queries as usize {
+                let all = self.content == Content::Queries as usize;
+                self.values_left |= single && self.content == Content::Values as usize;
+                if all && single {
+                    self.state = after;
+                } else if all || self.values_left {
                     self.state = State::Queries;
                     self.content = Content::QueryScales as usize;
                 }
@@ -192,8 +201,12 @@ impl Fetches {
                 self.content = Content::QueryScales as usize;
                 self.from = end;
                 let has_second = self.split != counts[1];
-                if self.second || (closes && !has_second) {
-                    self.state = if closes { State::Idle } else { State::Take };
+                if self.values_left {
+                    self.values_left = false;
+                    self.state = State::Own;
+                    self.content = Content::Values as usize;
+                } else if single || self.second || (closes && !has_second) {
+                    self.state = after;
                 } else if closes {
                     self.second = true;
                 } else {
