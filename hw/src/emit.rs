@@ -5,6 +5,7 @@
 //! each operator is written at the width that keeps its value; what has no such form is refused with the kernel's name.
 
 mod expression;
+mod keywords;
 mod print;
 mod resolve;
 mod tree;

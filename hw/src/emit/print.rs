@@ -1,6 +1,7 @@
 //! One module as Verilog: ports with packed lanes, registers in place, statements grouped by what they drive.
 
 use super::expression::{Expression, Hoisted, Symbol};
+use super::keywords;
 use super::resolve::{Scope, Statement, Target, resolve};
 use super::tree::{AtomInfo, Node};
 use super::{EmitError, Module, Port};
@@ -197,6 +198,9 @@ impl<'a> Printer<'a> {
     }
 
     fn fresh(&mut self, name: String) -> Result<String, String> {
+        if keywords::reserved(&name) {
+            return Err(format!("a signal is called {name}, which is a word of SystemVerilog: another name"));
+        }
         if self.names.insert(name.clone()) { Ok(name) } else { Err(format!("two signals are called {name}")) }
     }
 

@@ -187,6 +187,15 @@ fn what_has_no_exact_verilog_is_refused() {
     });
     assert_eq!(refusal(Undriven::new()), "block: w is driven by nothing");
 
+    block!(Word, [inside: Signal<Local, Bit> = Default::default()], {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.inside.next = self.flag.val();
+            self.y.next = self.a.val() + self.inside.val();
+        }
+    });
+    assert!(refusal(Word::new()).contains("a signal is called inside"));
+
     block!(Circle, [], {
         #[hdl_gen]
         fn update(&mut self) {
