@@ -86,6 +86,15 @@ impl TopK {
         Self::named("top_k", bits, lanes, keys, true)
     }
 
+    /// The same under a name of its own, beside one of another size.
+    ///
+    /// # Panics
+    /// As [`TopK::new`].
+    #[track_caller]
+    pub fn sized(bits: usize, lanes: usize, keys: usize) -> Self {
+        Self::named(&format!("top_k_{bits}x{lanes}x{keys}"), bits, lanes, keys, true)
+    }
+
     /// The same with a beat out per beat in: what is kept of the row's first `lanes` scores, of the next, and so on. For readers
     /// that want to know which word of the row a beat is of. Any beat may be of 0, and lanes from `count` on hold anything.
     ///

@@ -32,6 +32,7 @@ pub mod radix_select;
 pub mod ram;
 pub mod requant_decision;
 pub mod softmax;
+pub mod survivor_select;
 pub mod top_k;
 pub mod value_buffer;
 pub mod write_back;
