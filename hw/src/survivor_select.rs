@@ -106,6 +106,8 @@ pub struct SurvivorSelect {
     /// Its list is not there; `top_k` does not know how many.
     waits: Dff<Bit>,
     asks: Dff<Bit>,
+    /// Its importance has not all come.
+    wants: Dff<Bit>,
     keep: Reg,
     begins: Signal<Local, Bit>,
     open: Signal<Local, Bit>,
@@ -172,6 +174,7 @@ impl SurvivorSelect {
             busy: Default::default(),
             waits: Default::default(),
             asks: Default::default(),
+            wants: Default::default(),
             keep: Reg::unsigned(count),
             begins: Default::default(),
             open: Default::default(),
@@ -194,7 +197,7 @@ impl SurvivorSelect {
 impl Logic for SurvivorSelect {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, at, partial, pinned, busy, waits, asks, keep, read_at, held, held_tag);
+        dff_setup!(self, clock, at, partial, pinned, busy, waits, asks, wants, keep, read_at, held, held_tag);
         clock!(self, clock, pins, top_k, room, queue);
         self.top_k.reset.next = self.reset.val();
         self.room.reset.next = self.reset.val();
@@ -239,7 +242,7 @@ impl Logic for SurvivorSelect {
         if !self.waits.q.val() & self.top_k.k_ready.val() {
             self.asks.d.next = false;
         }
-        self.open.next = self.busy.q.val() & !self.waits.q.val() & self.top_k.in_ready.val();
+        self.open.next = self.wants.q.val() & !self.waits.q.val() & self.top_k.in_ready.val();
         self.in_ready.next = self.open.val();
         self.takes.next = self.in_valid.val() & self.open.val();
         self.top_k.in_valid.next = self.takes.val();
@@ -249,6 +252,7 @@ impl Logic for SurvivorSelect {
             self.read_at.d.next = self.read_at.q.val() + 1;
             if self.in_last.val() {
                 self.read_at.d.next = 0.into();
+                self.wants.d.next = false;
             }
         }
         if self.ends.val() {
@@ -257,6 +261,7 @@ impl Logic for SurvivorSelect {
         if self.begins.val() {
             self.busy.d.next = true;
             self.asks.d.next = true;
+            self.wants.d.next = true;
             self.waits.d.next = self.select_new_list.val();
             self.keep.d.next = self.select_keep.val();
         }
@@ -309,6 +314,7 @@ impl Logic for SurvivorSelect {
             self.busy.d.next = false;
             self.waits.d.next = false;
             self.asks.d.next = false;
+            self.wants.d.next = false;
             self.read_at.d.next = 0.into();
             self.held.d.next = false;
         }

@@ -110,6 +110,7 @@ pub struct SurvivorSelect {
     busy: bool,
     waits: bool,
     asks: bool,
+    wants: bool,
     keep: usize,
     read_at: usize,
     top_k: TopK,
@@ -128,6 +129,7 @@ impl SurvivorSelect {
             busy: false,
             waits: false,
             asks: false,
+            wants: false,
             keep: 0,
             read_at: 0,
             // A pin is one more bit.
@@ -145,7 +147,7 @@ impl CycleModel for SurvivorSelect {
         match port {
             0 => self.waits,
             1 => !self.busy,
-            _ => self.busy && !self.waits && self.top_k.ready(0),
+            _ => self.wants && !self.waits && self.top_k.ready(0),
         }
     }
 
@@ -169,6 +171,7 @@ impl CycleModel for SurvivorSelect {
                 };
                 let scores: Vec<u64> = values.iter().enumerate().map(score).collect();
                 self.read_at = if last { 0 } else { self.read_at + values.len() };
+                self.wants = !last;
                 Some((scores, last))
             }
             Some(other) => panic!("{other:?} on `in`"),
@@ -199,7 +202,7 @@ impl CycleModel for SurvivorSelect {
         }
         match accepted[1].take() {
             Some(Input::Select(keep, new_list, _)) => {
-                (self.busy, self.asks, self.waits, self.keep) = (true, true, new_list, keep);
+                (self.busy, self.asks, self.wants, self.waits, self.keep) = (true, true, true, new_list, keep);
             }
             Some(other) => panic!("{other:?} on `select`"),
             None => {}
