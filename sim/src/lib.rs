@@ -6,8 +6,8 @@
 //! | [`cycle`] | what a cycle model is: registered handshakes, FIFO, pipeline with credits |
 //! | [`cosim`] | emitted Verilog, Verilated at run time, against cycle model and golden beats in every cycle |
 //!
-//! Every other module is one block's model, equal to its RTL in every cycle. They are not composed into a chip yet, so a report
-//! of `spatten run` has no cycle counts.
+//! Every other module is one block's model, equal to its RTL in every cycle. [`layer_engine`] composes most of them: it runs layers from
+//! memory to memory. There is no model of a whole chip yet, so a report of `spatten run` has no cycle counts.
 
 pub mod attention_core;
 pub mod bitwidth_converter;
