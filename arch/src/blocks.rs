@@ -43,7 +43,7 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 }
 
 /// All blocks, along the data's way through the chip.
-pub const BLOCKS: [Block; 28] = {
+pub const BLOCKS: [Block; 29] = {
     use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
@@ -82,6 +82,7 @@ pub const BLOCKS: [Block; 28] = {
         block("survivor_select", "the most important tokens of a list, pinned ones first", "III-A, IV-B", Rtl, false),
         block("multiply_value", "probabilities times values", "IV-G", Rtl, true),
         block("write_back", "outputs, survivors and completions to memory", "IV-A", Rtl, false),
+        block("axi_master", "a memory channel as an AXI4 master", "Table I", Rtl, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),
         block("ram", "the one wrapper of every memory", "Table I", Rtl, false),
         block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),

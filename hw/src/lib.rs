@@ -20,6 +20,7 @@ pub mod leaf;
 pub mod registry;
 
 pub mod attention_core;
+pub mod axi_master;
 pub mod bitwidth_converter;
 pub mod credits;
 pub mod crossbar;

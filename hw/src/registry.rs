@@ -1,6 +1,7 @@
 //! Every block by name, built for a configuration: what `spatten rtl`, co-simulation and synthesis ask for.
 
 use crate::attention_core::AttentionCore;
+use crate::axi_master::AxiMaster;
 use crate::bitwidth_converter::BitwidthConverter;
 use crate::crossbar::Crossbar;
 use crate::csr::Csr;
@@ -48,6 +49,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
     ("write_back", |c| emit(WriteBack::new(c))),
+    ("axi_master", |c| emit(AxiMaster::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.
     ("fifo", |c| emit(Fifo::new(8 * c.channel_bytes, 64))),
     ("quick_select", |c| emit(QuickSelect::of(c))),

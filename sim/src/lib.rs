@@ -10,6 +10,7 @@
 //! memory to memory. There is no model of a whole chip yet, so a report of `spatten run` has no cycle counts.
 
 pub mod attention_core;
+pub mod axi_master;
 pub mod bitwidth_converter;
 pub mod cosim;
 pub mod crossbar;
