@@ -27,6 +27,7 @@ const INCREMENT: usize = 1;
 #[derive(LogicBlock)]
 pub struct AxiMaster {
     name: ModuleName,
+    unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
     /// Synchronous; forgets beats. None may come for one from before.
@@ -140,6 +141,10 @@ impl AxiMaster {
         let id = bits_for(config.channels - 1) + bits_for(slots - 1) + 1;
         Self {
             name: ModuleName::new("axi_master"),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Bit 0 of an AXI response tells kinds of success, and kinds of failure, apart.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             request_valid: Default::default(),
