@@ -13,7 +13,7 @@ mod block;
 #[allow(dead_code)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, note, verilog};
 use spatten_arch::ArchConfig;
 use spatten_arch::registers::{self, ADDRESS_BITS, Access, Counter, Kind, Register};
 use spatten_sim::cosim::{Bits, Cache, Coverage, Init, Model, Stalls, Verilog, seed};
@@ -324,7 +324,9 @@ fn equals_its_cycle_model_under_every_stall() {
         let mut beats = 0;
         for stalls in Stalls::EVERY {
             let report = check(&verilog, &config, 1_500, stalls, &mut coverage).unwrap_or_else(|e| panic!("{e}"));
-            beats += report.taken.iter().sum::<u64>();
+            let taken = report.taken.iter().sum::<u64>();
+            note("csr", &config.name, taken, report.values, report.cycles);
+            beats += taken;
         }
         checks.that(beats >= 10_000, || format!("{}: {beats} answers", config.name));
     }

@@ -341,6 +341,6 @@ fn faults_are_caught() {
         "assign accept = (((key_valid & places_available) & queries_available) & ~(&flight[5:0]));",
         "timing: late",
     );
-    check("dot_product", "assign logits_push = flight[18];", "assign logits_push = flight[17];", "timing: early");
+    check("dot_product", "assign logits_push = flight[20];", "assign logits_push = flight[19];", "timing: early");
     check("query_store", "assign in_ready = (count < 2'd2);", "assign in_ready = (count < 2'd1);", "ready too late");
 }

@@ -20,7 +20,7 @@ mod memory;
 #[allow(clippy::too_many_arguments)]
 mod streams;
 
-use block::{broken, configurations, design, verilog};
+use block::{broken, configurations, design, note, verilog};
 use fetch::{Listed, Widths, elements, jobs, planes};
 use memory::{Answers, Memory, Plane, insert};
 use spatten_arch::ArchConfig;
@@ -258,12 +258,15 @@ fn planes_in_memory_become_operands_in_order_under_every_stall() {
         let verilog = verilog(&design("fetch_path", &config));
         let (mut beats, mut words) = (0, 0);
         for answers in [Answers::After(4), Answers::Within(60), Answers::Anywhere(20)] {
-            let run = random(&config, 30_000, answers, seed(1));
+            // A beat holds the chunks of all lanes.
+            let run = random(&config, 30_000.max(5_000 * config.channels), answers, seed(1));
             for stalls in Stalls::EVERY {
                 let found = run.check(&verilog, stalls).unwrap_or_else(|e| panic!("{} {answers:?}: {e}", config.name));
                 found.seen.cover(&mut coverage);
                 found.rare.iter().for_each(|(name, hits)| coverage.add(name, *hits));
                 beats += found.beats.len();
+                let seen = &found.seen;
+                note("fetch_path", &config.name, seen.taken.iter().sum(), seen.values, seen.cycles);
                 words += found.words;
             }
         }
@@ -295,7 +298,9 @@ fn dense_rows_take_the_documented_cycles() {
         for (bits, dim) in (1..=config.datapath_bits).flat_map(|bits| HEAD_DIMS.map(|dim| (bits, dim))) {
             let plane = Plane { base: 70, element: Element::whole(bits), dim, salt: 9 };
             let latency = [1, 4, start - 8][bits as usize % 3];
-            let run = dense(&config, &[plane], 32, 256, Answers::After(latency));
+            // Not the first rows, but rows that begin with a word.
+            let first = (config.channels * granules) as u16;
+            let run = dense(&config, &[plane], first, 256, Answers::After(latency));
             let found = run.check(&verilog, Stalls::None).unwrap();
             let steps = (256 << plane.split()) / config.channels;
             let words = steps * bits as usize / granules;
@@ -304,13 +309,15 @@ fn dense_rows_take_the_documented_cycles() {
             let first = (bits as usize).div_ceil(granules) as u64 + u64::from(dim == HEAD_DIMS[0]);
             checks.eq(found.beats[0].0, start + latency + 23 + first, what);
         }
-        // So many cycles of the memory are hidden, and not one more: narrow chunks are described long before they come.
+        // So many cycles of the memory are hidden, and not one more: narrow chunks are described long before they come. Of
+        // them there are more than places.
         let plane = Plane { base: 70, element: Element::whole(4), dim: 64, salt: 9 };
+        let rows = 512.max(128 * config.channels as u16);
         let spans = [start - 8, start - 7].map(|latency| {
-            let run = dense(&config, &[plane], 0, 512, Answers::After(latency));
+            let run = dense(&config, &[plane], 0, rows, Answers::After(latency));
             run.check(&verilog, Stalls::None).unwrap().seen.span() - latency
         });
-        let steps = 1024 / config.channels as u64;
+        let steps = 2 * u64::from(rows) / config.channels as u64;
         checks.eq(spans[0], steps + 24, || format!("{}: memory that answers after {}", config.name, start - 8));
         checks.that(spans[1] > spans[0], || format!("{}: {spans:?}", config.name));
     }

@@ -337,7 +337,10 @@ fn dense_rows_take_a_word_per_lane_and_cycle() {
         for (bits, dim) in (1..=config.datapath_bits).flat_map(|bits| HEAD_DIMS.map(|dim| (bits, dim))) {
             let plane = Plane { base: 70, element: Element::whole(bits), dim, salt: 9 };
             let latency = 1 + u64::from(bits % 3) * 4;
-            let found = dense(&config, plane, 32, 256, Answers::After(latency)).check(&verilog, Stalls::None).unwrap();
+            // Not the first rows, but rows that begin with a word.
+            let first = (config.channels * granules) as u16;
+            let run = dense(&config, plane, first, 256, Answers::After(latency));
+            let found = run.check(&verilog, Stalls::None).unwrap();
             let bits = bits as usize;
             let steps = (256 << plane.split()) / config.channels;
             let words = steps * bits / granules;
@@ -349,12 +352,14 @@ fn dense_rows_take_a_word_per_lane_and_cycle() {
             let described = start + 10 + bits.div_ceil(granules) as u64;
             checks.eq(found.first, [start + 12, described, start + 12 + latency + 5], what);
         }
-        // So many cycles of the memory are hidden, and not one more.
+        // So many cycles of the memory are hidden, and not one more, by a job of more words than there are places.
         let plane = Plane { base: 70, element: Element::whole(12), dim: 64, salt: 9 };
-        let words = 256 * 3 / config.channels as u64;
+        let rows = 256.max(64 * config.channels as u16);
+        let words = u64::from(rows) * 3 / config.channels as u64;
+        assert!(words > config.words_in_flight as u64, "{words} words fill no place twice");
         let hidden = config.words_in_flight as u64 - 6;
         let mut spans = [hidden, hidden + 1].map(|latency| {
-            dense(&config, plane, 0, 256, Answers::After(latency)).check(&verilog, Stalls::None).unwrap().seen.span()
+            dense(&config, plane, 0, rows, Answers::After(latency)).check(&verilog, Stalls::None).unwrap().seen.span()
         });
         spans[1] -= 1;
         checks.eq(spans[0], words + hidden + 17, || format!("{}: memory that answers after {hidden}", config.name));

@@ -41,7 +41,7 @@ const SPLIT: usize = 17;
 /// `last`; `out`: `logits [L]`, `saturated [L]`, `count`, `last`, with `L = max(1, M/16)`. Lanes from `count` on are 0.
 /// # Formats  `operand`, `scale_mantissa`, `token_scale` -> `logit`; half up after each factor
 /// # Timing   one key beat per cycle, rows without a gap (two query rows are held). The beat that completes a key, accepted
-/// in `t`, is on the output in `t + latency` at the earliest, `latency = 19 + log2(min(M, 128) / 16) + (M < 128)`; the queue
+/// in `t`, is on the output in `t + latency` at the earliest, `latency = 21 + log2(min(M, 128) / 16) + (M < 128)`; the queue
 /// has the next power of two above it.
 #[derive(LogicBlock)]
 pub struct DotProduct {
@@ -127,6 +127,8 @@ pub struct DotProduct {
     dots: Vec<Wire<Local>>,
 }
 
+/// Cycles from operands to products: a register on either side of a multiplier belongs to the wires, which are most of a cycle.
+const PRODUCT_LATENCY: usize = 1 + Multiplier::LATENCY + 1;
 /// Cycles of [`ScoreScale`].
 const SCALE_LATENCY: usize = 12;
 
@@ -143,7 +145,7 @@ impl DotProduct {
         let merges = (held / GROUP).ilog2() as usize;
         let accumulates = usize::from(multipliers < ROW);
         // Cycles from a key beat to its dot products.
-        let sums = Multiplier::LATENCY + GROUP.ilog2() as usize + merges + accumulates;
+        let sums = PRODUCT_LATENCY + GROUP.ilog2() as usize + merges + accumulates;
         let latency = sums + SCALE_LATENCY + 1;
         let depth = (latency + 1).next_power_of_two();
         let slices = HEAD_DIMS.map(|dim| dim.div_ceil(multipliers));
@@ -484,7 +486,7 @@ impl Logic for QueryStore {
 
 /// Sum of 16 products.
 ///
-/// # Timing   operands of cycle `t`, sum in `t + 6`
+/// # Timing   operands of cycle `t`, sum in `t + 8`
 #[derive(LogicBlock)]
 struct Products {
     name: ModuleName,
@@ -492,7 +494,10 @@ struct Products {
     query: Vec<Wire<In>>,
     key: Vec<Wire<In>>,
     sum: Wire<Out>,
+    queries: Vec<Reg>,
+    keys: Vec<Reg>,
     multipliers: Vec<Multiplier>,
+    products: Vec<Reg>,
     /// A heap: the children of node `i` are `2 i + 1` and `2 i + 2`; the root is node 0, products follow the last node.
     nodes: Vec<Reg>,
 }
@@ -506,7 +511,10 @@ impl Products {
             query: vec_of(GROUP, || Wire::signed(bits)),
             key: vec_of(GROUP, || Wire::signed(bits)),
             sum: Wire::signed(2 * bits + depth),
+            queries: vec_of(GROUP, || Reg::signed(bits)),
+            keys: vec_of(GROUP, || Reg::signed(bits)),
             multipliers: vec_of(GROUP, || Multiplier::new(bits, bits)),
+            products: vec_of(GROUP, || Reg::signed(2 * bits)),
             nodes: (1..GROUP).map(|node| Reg::signed(2 * bits + depth - node.ilog2() as usize)).collect(),
         }
     }
@@ -517,16 +525,21 @@ impl Logic for Products {
     fn update(&mut self) {
         for i in 0..16 {
             self.multipliers[i].clock.next = self.clock.val();
-            self.multipliers[i].a.next = self.query[i].val();
-            self.multipliers[i].b.next = self.key[i].val();
+            self.queries[i].clock.next = self.clock.val();
+            self.keys[i].clock.next = self.clock.val();
+            self.products[i].clock.next = self.clock.val();
+            self.queries[i].d.next = self.query[i].val();
+            self.keys[i].d.next = self.key[i].val();
+            self.multipliers[i].a.next = self.queries[i].q.val();
+            self.multipliers[i].b.next = self.keys[i].q.val();
+            self.products[i].d.next = self.multipliers[i].product.val();
         }
         for i in 0..15 {
             self.nodes[i].clock.next = self.clock.val();
             if i < 7 {
                 self.nodes[i].d.next = self.nodes[2 * i + 1].q.val() + self.nodes[2 * i + 2].q.val();
             } else {
-                self.nodes[i].d.next =
-                    self.multipliers[2 * i - 14].product.val() + self.multipliers[2 * i - 13].product.val();
+                self.nodes[i].d.next = self.products[2 * i - 14].q.val() + self.products[2 * i - 13].q.val();
             }
         }
         self.sum.next = self.nodes[0].q.val();

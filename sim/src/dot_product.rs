@@ -16,7 +16,7 @@ const ROWS: usize = 2;
 /// Cycles from the beat that completes a key to its logits on the output.
 pub fn latency(config: &ArchConfig) -> usize {
     let held = config.multipliers.min(HEAD_DIMS[3]);
-    19 + (held / HEAD_DIMS[0]).ilog2() as usize + usize::from(config.multipliers < HEAD_DIMS[3])
+    21 + (held / HEAD_DIMS[0]).ilog2() as usize + usize::from(config.multipliers < HEAD_DIMS[3])
 }
 
 /// Lanes of logits.
