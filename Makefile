@@ -12,7 +12,7 @@ FREQ ?= 120
 SEEDS ?= 1
 RTL = target/rtl/$(ARCH)/$(B)
 
-.PHONY: help run test test-long setup build lint docs docs-check bench eval fuzz clean \
+.PHONY: help run test test-long setup build lint docs bench eval fuzz clean \
 	bench-topk rtl-block rtl-share block block-table synth gates fmax fmax-table tools-test
 
 help: ## this list
