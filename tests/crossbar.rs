@@ -9,7 +9,7 @@ mod streams;
 
 use block::{broken, configurations, design, note, port_faults, verilog};
 use spatten_hw::{crossbar as rtl, emit::emit};
-use spatten_sim::cosim::{Beat, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Beat, Coverage, Field, Stalls, Verilog, bits_for, seed};
 use spatten_sim::crossbar::Crossbar;
 use spatten_sim::cycle::CycleModel;
 use spatten_testkit::{Checks, Rng};
@@ -52,7 +52,7 @@ struct Sent {
 
 impl Beat for Sent {
     fn fields(&self) -> Vec<Field> {
-        let bits = (usize::BITS - (self.ports - 1).leading_zeros()).max(1);
+        let bits = bits_for(self.ports - 1);
         vec![Field::value("to", self.to as u64, bits), Field::value("data", self.word.0, BITS)]
     }
 }

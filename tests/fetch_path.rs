@@ -203,9 +203,7 @@ impl Run<'_> {
         let seen = |cycle: u64, port: usize, beat: &Out, queues: &mut Queues<In>| match beat {
             Out::Request(request, _) => {
                 let (at, channel) = self.answers.to(cycle, port, lanes, &mut rng);
-                let bytes = self.memory.read(port, request.address);
-                let data = bytes.chunks(GRANULE_BYTES).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
-                let data = Bits::from_words(data, 8 * config.channel_bytes as u32);
+                let data = Bits::from_bytes(self.memory.read(port, request.address));
                 let overtakes = insert(&mut queues[2 + channel], at, In::Response { id: request.id, data, widths });
                 note("answer overtakes", overtakes);
                 words += 1;

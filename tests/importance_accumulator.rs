@@ -14,7 +14,7 @@ use spatten_golden::dot_product::ScaleFactor;
 use spatten_golden::importance_accumulator as golden;
 use spatten_sim::cosim::{BlockBench, Coverage, Stalls, Verilog, seed};
 use spatten_sim::importance_accumulator::{
-    Command, HeadRow, ImportanceAccumulator, Input, Output, ROW_BITS, TokenBeat, Word,
+    Command, HeadRow, ImportanceAccumulator, Input, Output, ROW_BITS, TokenBeat, Word, count_bits,
 };
 use spatten_sim::softmax::{Scores, words};
 use spatten_testkit::{Checks, Rng};
@@ -51,7 +51,7 @@ impl Script {
     }
 
     fn command(&mut self, command: Command, saturations: [u64; 2]) {
-        let bits = self.config.keys_on_chip.max(MAX_HEADS).ilog2() + 1;
+        let bits = count_bits(&self.config);
         self.inputs[0].push(Input::Command(command, bits));
         self.outputs[2].push(Output::Done(saturations, ROW_BITS + self.config.keys_on_chip.ilog2()));
     }

@@ -22,6 +22,8 @@ mod memory;
 #[path = "common/streams.rs"]
 #[allow(dead_code, clippy::too_many_arguments)]
 mod streams;
+#[path = "common/tokens.rs"]
+mod tokens;
 
 use block::{broken, configurations, design, verilog, with_port_fault};
 use layers::{Case, Layers, Like};
@@ -33,7 +35,7 @@ use spatten_sim::cycle::CycleModel;
 use spatten_sim::importance_accumulator::{self as importance, Command};
 use spatten_sim::layer_engine::{Input, LayerEngine, Output};
 use spatten_sim::layer_sequencer::{self as sequencer, Widths};
-use spatten_sim::matrix_fetcher::Tokens;
+use spatten_sim::matrix_fetcher::{Tokens, id_bits};
 use spatten_sim::write_back;
 use spatten_testkit::{Checks, Rng};
 use std::collections::VecDeque;
@@ -61,10 +63,8 @@ impl streams::Beside<LayerEngine> for Beside {
     }
 
     fn compare(&mut self, rtl: &spatten_sim::cosim::Model, model: &LayerEngine) -> Result<(), String> {
-        for (name, should) in
-            [("busy", u64::from(model.busy())), ("logit_saturations", u64::from(model.logit_saturations()))]
-        {
-            let is = rtl.get_bits(rtl.pin(name).unwrap()).lane(0, 32.min(if name == "busy" { 1 } else { 32 }));
+        for (name, should) in [("busy", model.busy().into()), ("logit_saturations", model.logit_saturations())] {
+            let is = rtl.get_bits(rtl.pin(name).unwrap()).words()[0];
             if is != should {
                 return Err(format!("{name} differs: rtl {is}, model {should}"));
             }
@@ -82,10 +82,8 @@ enum Step<'a> {
 }
 
 fn list(tokens: &[u16], lanes: usize, widths: Widths) -> Vec<Input> {
-    let count = tokens.len().div_ceil(lanes).max(1);
-    let beat =
-        |i: usize| Tokens { index: tokens.iter().skip(i * lanes).take(lanes).copied().collect(), last: i + 1 == count };
-    (0..count).map(|i| Input::Sequencer(sequencer::Input::List(beat(i), widths))).collect()
+    let beats = Tokens::beats(tokens, lanes).into_iter();
+    beats.map(|beat| Input::Sequencer(sequencer::Input::List(beat, widths))).collect()
 }
 
 /// Runs all layers; what was written and read is golden's. Beats that were checked, and cycles.
@@ -100,7 +98,7 @@ fn check(
 ) -> Result<(u64, u64), String> {
     let channels = config.channels;
     let model = LayerEngine::new(config);
-    let id_bits = model.id_bits();
+    let id_bits = id_bits(config);
     let mut inputs: Vec<Streams> =
         ["key_list", "query_list", "layer", "factor", "command", "load", "head_load", "word", "flush"]
             .map(|name| Streams { name, lanes: 1 })
@@ -114,7 +112,7 @@ fn check(
     for case in &layers.cases {
         steps.extend([Step::Layer(case), Step::Read(case, false), Step::Read(case, true)]);
     }
-    let count_bits = usize::BITS - config.keys_on_chip.max(MAX_HEADS).leading_zeros();
+    let count_bits = importance::count_bits(config);
     let command = |command| Input::Importance(importance::Input::Command(command, count_bits));
     let start = |step: &Step, from: u64, queues: &mut Queues<Input>| match step {
         Step::Clear(heads) => {
@@ -158,8 +156,7 @@ fn check(
                 let Some(word) = layers.memory.get(&(channel, request.address)) else {
                     return wrong(format!("word {:#x} of channel {channel} holds nothing", request.address));
                 };
-                let words = word.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-                let data = Bits::from_words(words, 8 * word.len() as u32);
+                let data = Bits::from_bytes(word);
                 let response = Input::Response { id: request.id, id_bits, data };
                 overtaken += u64::from(insert(&mut queues[9 + to], due, response));
             }
@@ -341,7 +338,7 @@ struct Alone {
 fn alone(layers: &Layers, config: &ArchConfig, latency: u64) -> Alone {
     let channels = config.channels;
     let mut model = LayerEngine::new(config);
-    let id_bits = model.id_bits();
+    let id_bits = id_bits(config);
     let mut queues: Queues<Input> = vec![VecDeque::new(); 9 + 2 * channels];
     for (queue, beats) in queues.iter_mut().zip(offered(&layers.cases[0], config)) {
         queue.extend(beats.into_iter().map(|beat| (0, beat)));
@@ -363,8 +360,7 @@ fn alone(layers: &Layers, config: &ArchConfig, latency: u64) -> Alone {
                     first.get_or_insert(cycle);
                     words += 1;
                     let word = &layers.memory[&(port - 4, request.address)];
-                    let data = word.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-                    let data = Bits::from_words(data, 8 * word.len() as u32);
+                    let data = Bits::from_bytes(word);
                     queues[port + 5].push_back((cycle + latency, Input::Response { id: request.id, id_bits, data }));
                 }
                 Some(Output::WriteBack(write_back::Output::Write(write))) => {

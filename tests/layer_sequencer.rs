@@ -4,6 +4,9 @@
 #[allow(dead_code)]
 mod block;
 
+#[path = "common/tokens.rs"]
+mod tokens;
+
 use block::{
     broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
 };
@@ -14,9 +17,11 @@ use spatten_golden::dot_product::ScaleFactor;
 use spatten_sim::attention_core::{Name, Row};
 use spatten_sim::cosim::{BlockBench, Coverage, Verilog, seed};
 use spatten_sim::fetch_path;
-use spatten_sim::layer_sequencer::{BASES, Factors, Input, Layer, LayerSequencer, Output, QueryJob, Widths};
+use spatten_sim::layer_sequencer::{BASES, Factors, Input, Layer, LayerSequencer, Output, Widths};
 use spatten_sim::matrix_fetcher::Tokens;
+use spatten_sim::operand_router::QueryJob;
 use spatten_testkit::{Checks, Rng};
+use tokens::ascending;
 
 const INPUTS: [&str; 4] = ["key_list", "query_list", "layer", "factor"];
 const OUTPUTS: [&str; 6] = ["fetch", "token", "query_job", "row", "plane", "accumulate"];
@@ -30,24 +35,6 @@ struct Work {
     outputs: Vec<Vec<Output>>,
     keys: Vec<u16>,
     queries: Vec<u16>,
-}
-
-/// Ascending tokens.
-fn ascending(count: usize, below: usize, rng: &mut Rng) -> Vec<u16> {
-    let mut left = count;
-    let tokens = (0..below).filter(|&token| {
-        let takes = rng.below((below - token) as u64) < left as u64;
-        left -= usize::from(takes);
-        takes
-    });
-    tokens.map(|token| token as u16).collect()
-}
-
-fn beats(list: &[u16], lanes: usize) -> Vec<Tokens> {
-    let count = list.len().div_ceil(lanes).max(1);
-    (0..count)
-        .map(|i| Tokens { index: list.iter().skip(i * lanes).take(lanes).copied().collect(), last: i + 1 == count })
-        .collect()
 }
 
 impl Work {
@@ -77,7 +64,7 @@ impl Work {
             tag: at as u8,
         };
         self.outputs[0].push(Output::Fetch(job, widths));
-        self.outputs[1].extend(beats(list, lanes).into_iter().map(|tokens| Output::Tokens(tokens, widths)));
+        self.outputs[1].extend(Tokens::beats(list, lanes).into_iter().map(|tokens| Output::Tokens(tokens, widths)));
     }
 
     fn keys_and_values(&mut self, layer: &Layer, number: usize) {
@@ -108,8 +95,8 @@ impl Work {
             self.job(layer, Content::QueryScales, head, &list);
         }
         self.job(layer, Content::Queries, head, &list);
-        let job = QueryJob { rows: list.len(), factor };
-        self.outputs[2].push(Output::QueryJob(job, Widths::of(&self.config)));
+        let job = QueryJob { rows: list.len(), factor, keys: self.config.keys_on_chip };
+        self.outputs[2].push(Output::QueryJob(job));
     }
 
     /// Adds a layer, and what must come of it.
@@ -119,7 +106,7 @@ impl Work {
         for (i, list) in lists.into_iter().enumerate() {
             let Some(list) = list else { continue };
             coverage.add("partial beat of a list", u64::from(list.len() % lanes != 0));
-            self.inputs[i].extend(beats(&list, lanes).into_iter().map(|tokens| Input::List(tokens, widths)));
+            self.inputs[i].extend(Tokens::beats(&list, lanes).into_iter().map(|tokens| Input::List(tokens, widths)));
             *(if i == 0 { &mut self.keys } else { &mut self.queries }) = list;
         }
         self.inputs[2].push(Input::Layer(Box::new(layer.clone()), widths));

@@ -223,9 +223,7 @@ impl Run<'_> {
             match beat {
                 Out::Request(request, _) => {
                     let (at, channel) = self.answers.to(cycle, port, lanes, &mut rng);
-                    let bytes = self.memory.read(port, request.address);
-                    let words = bytes.chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
-                    let data = Bits::from_words(words, 8 * config.channel_bytes as u32);
+                    let data = Bits::from_bytes(self.memory.read(port, request.address));
                     let answer = In::Response { id: request.id, data, widths };
                     let overtakes = insert(&mut queues[2 + channel], at, answer);
                     let due = &mut due[(request.id >> widths.slot) as usize];

@@ -573,7 +573,8 @@ fn fetched(config: &ArchConfig, memory: &Memory, jobs: &[Fetched]) -> Vec<Output
     let mut path: FetchPath<Bits> = FetchPath::new(config);
     let mut router = OperandRouter::new(config, Pins { dim: 2, scaled_queries: true });
     let mut waiting: VecDeque<Job> = jobs.iter().map(job).collect();
-    let mut tokens: VecDeque<Tokens> = jobs.iter().flat_map(|job| lists(job, config.channels)).collect();
+    let mut tokens: VecDeque<Tokens> =
+        jobs.iter().flat_map(|job| Tokens::beats(&job.tokens, config.channels)).collect();
     let factor = ScaleFactor { mantissa: 0, shift: 0 };
     let mut announced = Some(QueryJob { rows: jobs[4].tokens.len(), factor, keys: config.keys_on_chip });
     let mut answers: Vec<VecDeque<(u32, Bits)>> = vec![VecDeque::new(); config.channels];
@@ -610,13 +611,6 @@ fn fetched(config: &ArchConfig, memory: &Memory, jobs: &[Fetched]) -> Vec<Output
 fn job(job: &Fetched) -> Job {
     let Plane { base, element, dim, .. } = job.plane;
     Job { base, dim: dim.ilog2() - 4, element, tag: job.content.tag() }
-}
-
-/// The beats of a job's tokens.
-fn lists(job: &Fetched, lanes: usize) -> Vec<Tokens> {
-    let count = job.tokens.len().div_ceil(lanes);
-    let beats = job.tokens.chunks(lanes).enumerate();
-    beats.map(|(i, index)| Tokens { index: index.into(), last: i + 1 == count }).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use block::{broken, caught, configurations, design, faults_at_the_port_are_caugh
 use spatten_golden::prefix_sum as golden;
 use spatten_hw::emit::emit;
 use spatten_hw::prefix_sum::PrefixSum as Rtl;
-use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, bits_for, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::prefix_sum::{Counts, PrefixSum};
 use spatten_testkit::{Checks, Rng};
@@ -23,11 +23,6 @@ impl Beat for Marks {
     fn fields(&self) -> Vec<Field> {
         vec![Field::lanes("marked", &self.0.iter().map(|&m| m.into()).collect::<Vec<_>>(), 1)]
     }
-}
-
-/// Bits that hold 0..=max.
-fn bits_for(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
 }
 
 impl Beat for Out {

@@ -15,11 +15,11 @@ use block::{
     broken, caught, configurations, design, faults_at_the_port_are_caught, played, replayed, run_all, same_in_icarus,
     verilog,
 };
-use rows::{Row, adversary, beats};
+use rows::{Row, adversary};
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::quick_select::{self as golden, Selection};
 use spatten_hw::{emit::emit, quick_select as hw};
-use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, beats, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::quick_select::{End, Input, Output, QuickSelect, cycles, pass_cycles};
 use spatten_testkit::{Checks, Rng};

@@ -8,12 +8,12 @@ mod block;
 mod rows;
 
 use block::{broken, caught, configurations, design, faults_at_the_port_are_caught, run_all, same_in_icarus, verilog};
-use rows::{RARE, Row, Sent, Size, bits_for, cover, every_row, streams};
+use rows::{RARE, Row, Sent, Size, cover, every_row, streams};
 use spatten_arch::format::Formats;
 use spatten_golden::radix_select as golden;
 use spatten_hw::emit::emit;
 use spatten_hw::radix_select::RadixSelect as Rtl;
-use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, bits_for, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::radix_select::{Answer, RadixSelect};
 use spatten_testkit::{Checks, Rng};

@@ -8,7 +8,7 @@ use block::{
     broken, caught, configurations, design, faults_at_the_port_are_caught, replayed, run_all, same_in_icarus, verilog,
 };
 use spatten_arch::ArchConfig;
-use spatten_sim::cosim::{BlockBench, Coverage, Verilog, seed};
+use spatten_sim::cosim::{BlockBench, Coverage, Verilog, beats, seed};
 use spatten_sim::survivor_select::{Input, Kept, SurvivorSelect, Widths};
 use spatten_testkit::{Checks, Rng};
 
@@ -18,12 +18,6 @@ struct Work {
     selections: Vec<Input>,
     importance: Vec<Input>,
     kept: Vec<Kept>,
-}
-
-/// In beats; none is one beat of none.
-fn beats<T: Clone>(all: &[T], lanes: usize) -> Vec<(Vec<T>, bool)> {
-    let count = all.len().div_ceil(lanes).max(1);
-    (0..count).map(|i| (all.iter().skip(i * lanes).take(lanes).cloned().collect(), i + 1 == count)).collect()
 }
 
 /// Places of the `keep` first ones in the order of pins, then of importance, then of places.

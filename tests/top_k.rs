@@ -13,14 +13,14 @@ use block::{
     broken, caught, configurations, design, faults_at_the_port_are_caught, played, replayed, run_all, same_in_icarus,
     verilog,
 };
-use rows::{RARE, Row, Sent, Size, bits_for, cover, every_row, streams};
+use rows::{RARE, Row, Sent, Size, cover, every_row, streams};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::top_k as golden;
 use spatten_hw::emit::{Design, emit};
 use spatten_hw::top_k::TopK as Rtl;
-use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, bits_for, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::top_k::{Kept, TopK};
 use spatten_testkit::{Checks, Rng};

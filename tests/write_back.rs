@@ -21,7 +21,7 @@ use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::layout::{OUTPUT_ROW_BITS, OutputLayout};
 use spatten_hw::emit::emit;
 use spatten_hw::write_back as rtl;
-use spatten_sim::cosim::{Coverage, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Coverage, Stalls, Verilog, bits_for, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::write_back::{Input, Output, Write, WriteBack};
 use spatten_testkit::{Checks, Rng};
@@ -248,7 +248,7 @@ impl Stimulus {
             data: (0..bytes).map(|_| rng.bits() as u8).collect(),
             strobe: strobe & (u128::MAX >> (128 - bytes)),
         };
-        let channel_bits = (usize::BITS - (self.config.channels - 1).leading_zeros()).max(1);
+        let channel_bits = bits_for(self.config.channels - 1);
         self.words.push((from, Input::Word { channel, channel_bits, write }));
     }
 

@@ -8,7 +8,7 @@ use block::{broken, caught, configurations, design, faults_at_the_port_are_caugh
 use spatten_golden::zero_eliminator as golden;
 use spatten_hw::emit::emit;
 use spatten_hw::zero_eliminator::ZeroEliminator as Rtl;
-use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, seed};
+use spatten_sim::cosim::{Beat, BlockBench, Coverage, Field, Stalls, Verilog, bits_for, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::zero_eliminator::{Gapped, ZeroEliminator};
 use spatten_testkit::{Checks, Rng};
@@ -28,10 +28,6 @@ struct Out {
     last: bool,
     /// Lanes of the port, and their width.
     shape: (usize, u32),
-}
-
-fn bits_for(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
 }
 
 impl Beat for In {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use spatten_arch::lfsr::Lfsr;
 use spatten_golden::{radix_select, top_k};
 use spatten_hw::emit::{Design, emit};
-use spatten_sim::cosim::Bits;
+use spatten_sim::cosim::{Bits, bits_for};
 
 /// Sizes of an engine.
 #[derive(Debug, Clone, Copy)]
@@ -34,11 +34,6 @@ pub trait Engine {
 
 pub fn engines() -> Vec<Box<dyn Engine>> {
     vec![Box::new(QuickSelect), Box::new(RadixSelect), Box::new(TopK)]
-}
-
-/// Bits that hold 0..=max.
-fn bits_for(max: usize) -> u32 {
-    usize::BITS - max.leading_zeros()
 }
 
 fn threshold(row: &Row, size: Size) -> Vec<Vec<Bits>> {

@@ -1,9 +1,9 @@
 //! Rows through a Verilated engine, everything offered as early as it can be, every answer compared with golden.
 
 use crate::engines::{Engine, Size};
-use crate::rows::{Row, beats};
+use crate::rows::Row;
 use anyhow::{Result, ensure};
-use spatten_sim::cosim::{Bits, Cache, Init, Model, Optimise, Pin, Verilog};
+use spatten_sim::cosim::{Bits, Cache, Init, Model, Optimise, Pin, Verilog, beats};
 
 /// Cycles of one row.
 #[derive(Debug, Clone, Copy)]

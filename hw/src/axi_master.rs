@@ -5,6 +5,7 @@
 
 use crate::fifo::Fifo;
 use crate::hdl::*;
+use crate::matrix_fetcher::id_bits;
 use spatten_arch::ArchConfig;
 use spatten_arch::layout::ADDRESS_BITS;
 
@@ -136,9 +137,9 @@ pub struct AxiMaster {
 impl AxiMaster {
     /// For a configuration.
     pub fn new(config: &ArchConfig) -> Self {
-        let (bytes, slots) = (config.channel_bytes, config.words_in_flight);
+        let bytes = config.channel_bytes;
         let (word, size) = (8 * bytes, bytes.ilog2() as usize);
-        let id = bits_for(config.channels - 1) + bits_for(slots - 1) + 1;
+        let id = id_bits(config);
         Self {
             name: ModuleName::new("axi_master"),
             unused: Waiver::new(

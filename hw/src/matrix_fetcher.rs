@@ -116,15 +116,23 @@ pub struct MatrixFetcher {
     responses: Crossbar,
 }
 
+/// Bits of a place and its round.
+fn slot_bits(config: &ArchConfig) -> usize {
+    bits_for(config.words_in_flight - 1) + 1
+}
+
+/// Bits of a request's id: the lane, the place and its round.
+pub fn id_bits(config: &ArchConfig) -> usize {
+    bits_for(config.channels - 1) + slot_bits(config)
+}
+
 impl MatrixFetcher {
     /// For a configuration.
     pub fn new(config: &ArchConfig) -> Self {
         let lanes = config.channels;
         let width = ChunkBits::of(config);
         let word_bits = 8 * config.channel_bytes;
-        // A place and its round.
-        let slot_bits = bits_for(config.words_in_flight - 1) + 1;
-        let id_bits = slot_bits + width.channel;
+        let (slot_bits, id_bits) = (slot_bits(config), id_bits(config));
         Self {
             name: ModuleName::new("matrix_fetcher"),
             clock: Default::default(),

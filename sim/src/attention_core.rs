@@ -6,7 +6,7 @@
 mod repack;
 mod values;
 
-use crate::cosim::{self, Field};
+use crate::cosim::{self, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel, Fifo};
 use crate::halves::Halves;
 use crate::importance_accumulator::{self as importance, HeadRow, ImportanceAccumulator, TokenBeat};
@@ -79,12 +79,8 @@ pub struct Row {
     pub keys: usize,
 }
 
-fn width(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
-}
-
 fn name_fields(name: &Name, index_bits: u32) -> [Field; 2] {
-    let head_bits = width(MAX_HEADS - 1);
+    let head_bits = bits_for(MAX_HEADS - 1);
     [Field::value("index", name.index as u64, index_bits), Field::value("head", name.head as u64, head_bits)]
 }
 
@@ -109,8 +105,8 @@ impl cosim::Beat for Input {
     fn fields(&self) -> Vec<Field> {
         match self {
             Self::Row(row) => {
-                let count_bits = width(row.keys);
-                let [index, head] = name_fields(&row.name, width(row.keys - 1));
+                let count_bits = bits_for(row.keys);
+                let [index, head] = name_fields(&row.name, bits_for(row.keys - 1));
                 vec![
                     Field::value("visible", row.visible as u64, count_bits),
                     Field::value("keep", row.keep as u64, count_bits),
@@ -319,7 +315,7 @@ impl AttentionCore {
             keys_of_word,
             words_of_key: (head_dim / config.multipliers).max(1),
             score_lanes: config.softmax_lanes,
-            index_bits: width(config.keys_on_chip - 1),
+            index_bits: bits_for(config.keys_on_chip - 1),
             sum_bits: formats.exp_sum.width(),
             issue: None,
             sum_tags: Fifo::new(ROWS),

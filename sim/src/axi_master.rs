@@ -2,6 +2,7 @@
 
 use crate::cosim::{Beat, Bits, Field};
 use crate::cycle::{CycleModel, Fifo};
+use crate::matrix_fetcher::id_bits;
 use spatten_arch::ArchConfig;
 use spatten_arch::layout::ADDRESS_BITS;
 
@@ -19,9 +20,7 @@ pub struct Widths {
 impl Widths {
     /// In a configuration.
     pub fn of(config: &ArchConfig) -> Self {
-        let width = |max: usize| (usize::BITS - max.leading_zeros()).max(1);
-        let id = width(config.channels - 1) + width(config.words_in_flight - 1) + 1;
-        Self { bytes: config.channel_bytes as u32, id }
+        Self { bytes: config.channel_bytes as u32, id: id_bits(config) }
     }
 
     fn size(&self) -> u32 {

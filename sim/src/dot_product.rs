@@ -2,7 +2,7 @@
 //!
 //! [`Timing`] says when, for a payload of any kind; [`DotProduct`] adds the values.
 
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
@@ -136,11 +136,6 @@ pub struct Logits {
     pub last: bool,
 }
 
-/// Bits that hold a count of lanes.
-fn count_bits(lanes: usize) -> u32 {
-    usize::BITS - lanes.leading_zeros()
-}
-
 fn operands(values: &[i16], bits: u32) -> Field {
     let lanes: Vec<i64> = values.iter().map(|&x| x.into()).collect();
     Field::signed_lanes("operands", &lanes, bits)
@@ -159,7 +154,7 @@ impl Beat for Input {
                 vec![
                     operands(&k.operands, k.operand_bits),
                     Field::lanes("token_scale", &scales, TOKEN_SCALE_BITS),
-                    Field::value("count", k.count as u64, count_bits(k.token_scale.len())),
+                    Field::value("count", k.count as u64, bits_for(k.token_scale.len())),
                     Field::flag("last", k.last),
                 ]
             }
@@ -173,7 +168,7 @@ impl Beat for Logits {
         vec![
             Field::signed_lanes("logits", &self.logits, 24),
             Field::lanes("saturated", &saturated, 1),
-            Field::value("count", self.count as u64, count_bits(self.logits.len())),
+            Field::value("count", self.count as u64, bits_for(self.logits.len())),
             Field::flag("last", self.last),
         ]
     }

@@ -1,6 +1,6 @@
 //! Importance of tokens and heads, in time. Siblings: `golden`, `hw`, `tests/importance_accumulator.rs`.
 
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::CycleModel;
 use crate::softmax::{Scores, words};
 use spatten_arch::ArchConfig;
@@ -20,6 +20,11 @@ const READS: [usize; 2] = [16, 4];
 const READ_LATENCY: [u64; 2] = [15, 2];
 /// Bits of a row count.
 pub const ROW_BITS: u32 = 24;
+
+/// Bits of a command's count of tokens or heads.
+pub fn count_bits(config: &ArchConfig) -> u32 {
+    bits_for(config.keys_on_chip.max(MAX_HEADS))
+}
 
 /// What the block is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Double-buffered K SRAM, in time. Siblings: `hw`, `tests/key_buffer.rs`.
 
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
 use crate::halves::Halves;
 use spatten_arch::ArchConfig;
@@ -37,10 +37,6 @@ impl Size {
     pub fn head(&self, dim: u32) -> usize {
         if dim == 3 { self.operands } else { self.operands / 2 }
     }
-}
-
-fn width(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
 }
 
 /// A beat of `write`, `scale` or `read`.
@@ -82,7 +78,7 @@ pub enum Input {
 impl Input {
     /// A request to a buffer of this size.
     pub fn read(size: &Size, address: usize, count: usize, last: bool, release: bool) -> Self {
-        let (address_bits, count_bits) = (width(size.operands / size.word - 1), width(size.lanes));
+        let (address_bits, count_bits) = (bits_for(size.operands / size.word - 1), bits_for(size.lanes));
         Self::Read { address: address as u32, address_bits, count: count as u32, count_bits, last, release }
     }
 }
@@ -130,7 +126,7 @@ impl Beat for Word {
         vec![
             operands("data", &self.lanes, self.bits),
             scales("scale", &self.scales),
-            Field::value("count", self.count.into(), width(self.scales.len())),
+            Field::value("count", self.count.into(), bits_for(self.scales.len())),
             Field::flag("last", self.last),
         ]
     }

@@ -8,11 +8,10 @@ use crate::cycle::CycleModel;
 use crate::fetch_path::FetchPath;
 use crate::importance_accumulator::{self as importance, Command};
 use crate::layer_sequencer::{self as sequencer, LayerSequencer};
-use crate::matrix_fetcher::Request;
+use crate::matrix_fetcher::{Request, id_bits};
 use crate::operand_router::{self as router, OperandRouter, Operands};
 use crate::write_back::{self, WriteBack};
 use spatten_arch::ArchConfig;
-use spatten_arch::config::MAX_HEADS;
 use spatten_arch::content::Content;
 use spatten_arch::format::Formats;
 use spatten_arch::layout::ADDRESS_BITS;
@@ -74,10 +73,6 @@ impl Beat for Output {
     }
 }
 
-fn width(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
-}
-
 /// Streams before those of channels.
 const INPUTS: usize = 9;
 const OUTPUTS: usize = 4;
@@ -113,13 +108,11 @@ impl LayerEngine {
             weighted: false,
             threshold_inverse: never,
         };
-        let count = config.keys_on_chip.max(MAX_HEADS);
         Self {
             config: config.clone(),
             never,
-            count_bits: width(count),
-            // The lane, the slot, and the round of the slot.
-            id_bits: width(config.channels - 1) + width(config.words_in_flight - 1) + 1,
+            count_bits: importance::count_bits(config),
+            id_bits: id_bits(config),
             sequencer: LayerSequencer::new(config),
             fetch_path: FetchPath::new(config),
             router: OperandRouter::new(config, router::Pins { dim: 0, scaled_queries: false }),
@@ -139,11 +132,6 @@ impl LayerEngine {
     /// Logits that did not fit, so far.
     pub fn logit_saturations(&self) -> u32 {
         self.core.logit_saturations()
-    }
-
-    /// Width of a request's id.
-    pub fn id_bits(&self) -> u32 {
-        self.id_bits
     }
 
     fn channels(&self) -> usize {
@@ -192,9 +180,7 @@ impl CycleModel for LayerEngine {
             _ => None,
         };
         let query_job = match self.sequencer.output(2) {
-            Some(sequencer::Output::QueryJob(job, widths)) if self.router.job_ready() => {
-                Some(router::QueryJob { rows: job.rows, factor: job.factor, keys: widths.keys })
-            }
+            Some(sequencer::Output::QueryJob(job)) if self.router.job_ready() => Some(*job),
             _ => None,
         };
         let row = match self.sequencer.output(3) {

@@ -7,10 +7,11 @@ mod token_lists;
 mod visible;
 
 use crate::attention_core::Row;
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::CycleModel;
 use crate::fetch_path;
 use crate::matrix_fetcher::Tokens;
+use crate::operand_router::QueryJob;
 use fetches::Fetches;
 use heads::Heads;
 use rows::Rows;
@@ -67,15 +68,6 @@ pub struct Factors {
     pub importance: ScaleFactor,
 }
 
-/// Rows of queries that will come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueryJob {
-    /// How many.
-    pub rows: usize,
-    /// Their factor.
-    pub factor: ScaleFactor,
-}
-
 /// Widths that beats are described with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Widths {
@@ -99,14 +91,10 @@ impl Widths {
         index.resize(self.lanes, 0);
         vec![
             Field::lanes("index", &index, TOKEN_BITS as u32),
-            Field::value("count", tokens.index.len() as u64, width(self.lanes)),
+            Field::value("count", tokens.index.len() as u64, bits_for(self.lanes)),
             Field::flag("last", tokens.last),
         ]
     }
-}
-
-pub(crate) fn width(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
 }
 
 fn packed(factor: ScaleFactor) -> u64 {
@@ -129,7 +117,7 @@ impl Beat for Input {
         match self {
             Self::List(tokens, widths) => widths.tokens(tokens),
             Self::Layer(layer, widths) => {
-                let number = width(MAX_HEADS);
+                let number = bits_for(MAX_HEADS);
                 let mask: Vec<u64> = (0..MAX_HEADS).map(|i| (layer.mask >> i) as u64 & 1).collect();
                 let lanes = |values: &[u32]| values.iter().map(|&v| v.into()).collect::<Vec<u64>>();
                 vec![
@@ -144,7 +132,7 @@ impl Beat for Input {
                     Field::flag("scaled", layer.scaled),
                     Field::flag("weighted", layer.weighted),
                     Field::value("share", layer.share.into(), 32),
-                    Field::lanes("bits", &lanes(&layer.bits), width(widths.datapath_bits as usize)),
+                    Field::lanes("bits", &lanes(&layer.bits), bits_for(widths.datapath_bits as usize)),
                     Field::lanes("base", &lanes(&layer.base), ADDRESS_BITS as u32),
                     Field::lanes("stride", &lanes(&layer.stride), ADDRESS_BITS as u32),
                 ]
@@ -165,7 +153,7 @@ pub enum Output {
     /// `token`
     Tokens(Tokens, Widths),
     /// `query_job`
-    QueryJob(QueryJob, Widths),
+    QueryJob(QueryJob),
     /// `row`
     Row(Row),
     /// `plane`
@@ -180,15 +168,11 @@ impl Beat for Output {
             Self::Fetch(job, widths) => vec![
                 Field::value("base", job.base.into(), ADDRESS_BITS as u32),
                 Field::value("dim", job.dim.into(), 2),
-                Field::value("bits", job.element.bits.into(), width(widths.datapath_bits as usize)),
+                Field::value("bits", job.element.bits.into(), bits_for(widths.datapath_bits as usize)),
                 Field::value("tag", job.tag.into(), 4),
             ],
             Self::Tokens(tokens, widths) => widths.tokens(tokens),
-            Self::QueryJob(job, widths) => vec![
-                Field::value("rows", job.rows as u64, width(widths.keys)),
-                Field::value("mantissa", job.factor.mantissa.into(), 18),
-                Field::value("shift", job.factor.shift.into(), 6),
-            ],
+            Self::QueryJob(job) => job.fields(),
             Self::Row(row) => crate::attention_core::Input::Row(*row).fields(),
             Self::Plane(base) => vec![Field::value("base", (*base).into(), ADDRESS_BITS as u32)],
             Self::Accumulate(rows) => vec![Field::value("rows", (*rows).into(), 24)],
@@ -231,7 +215,7 @@ impl LayerSequencer {
             token_lists: TokenLists::new(widths.lanes),
             visible: Visible::new(widths.keys),
             heads: Heads::new(),
-            fetches: Fetches::new(widths.lanes),
+            fetches: Fetches::new(widths.lanes, widths.keys),
             rows: Rows::new(),
             out: Default::default(),
         }
@@ -252,7 +236,7 @@ impl LayerSequencer {
             Field::value("dim", self.dim().into(), 2),
             Field::flag("scaled", scaled),
             Field::flag("weighted", weighted),
-            Field::value("rows_of_head", self.rows_of_head() as u64, width(widths.keys)),
+            Field::value("rows_of_head", self.rows_of_head() as u64, bits_for(widths.keys)),
         ]
     }
 
@@ -368,7 +352,7 @@ impl CycleModel for LayerSequencer {
         self.out = [
             self.fetches.job().map(|job| Output::Fetch(*job, widths)),
             self.token_lists.front().map(|tokens| Output::Tokens(tokens.clone(), widths)),
-            self.fetches.query_job().map(|job| Output::QueryJob(*job, widths)),
+            self.fetches.query_job().copied().map(Output::QueryJob),
             self.rows.row().map(Output::Row),
             self.rows.plane().map(|base| Output::Plane(*base)),
             self.visible.total().map(Output::Accumulate),

@@ -1,5 +1,6 @@
 //! Token lists to operands' words, in time. Siblings: `hw`, `tests/matrix_fetcher.rs`.
 
+use crate::cosim::{beats, bits_for};
 use crate::crossbar::Crossbar;
 use crate::cycle::{CreditPipe, CycleModel, Fifo};
 use spatten_arch::ArchConfig;
@@ -25,6 +26,23 @@ pub struct Tokens {
     pub index: Vec<u16>,
     /// The job's last ones.
     pub last: bool,
+}
+
+impl Tokens {
+    /// A list in beats; one of none is a beat of none.
+    pub fn beats(list: &[u16], lanes: usize) -> Vec<Self> {
+        beats(list, lanes).into_iter().map(|(index, last)| Self { index, last }).collect()
+    }
+}
+
+/// Bits of a slot's number and its round.
+fn slot_bits(config: &ArchConfig) -> u32 {
+    bits_for(config.words_in_flight - 1) + 1
+}
+
+/// Bits of a request's id: the lane, the slot, and the round of the slot.
+pub fn id_bits(config: &ArchConfig) -> u32 {
+    bits_for(config.channels - 1) + slot_bits(config)
 }
 
 /// A word that is asked for.
@@ -177,7 +195,7 @@ impl<W: Clone> MatrixFetcher<W> {
         let (lanes, slots) = (config.channels, config.words_in_flight);
         Self {
             granules: config.channel_bytes / GRANULE_BYTES,
-            slot_bits: slots.ilog2() + 1,
+            slot_bits: slot_bits(config),
             clearing: slots,
             job: None,
             first: false,

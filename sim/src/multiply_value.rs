@@ -2,7 +2,7 @@
 //!
 //! [`Timing`] says when, for a payload of any kind; [`MultiplyValue`] adds the values.
 
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
@@ -93,7 +93,7 @@ impl Beat for Values {
             Field::signed_lanes("values", &values, self.operand_bits),
             Field::lanes("probability", &probabilities, 13),
             Field::lanes("token_scale", &scales, TOKEN_SCALE_BITS),
-            Field::value("count", self.count as u64, usize::BITS - self.probability.len().leading_zeros()),
+            Field::value("count", self.count as u64, bits_for(self.probability.len())),
             Field::flag("last", self.last),
         ]
     }

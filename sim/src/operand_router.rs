@@ -3,7 +3,7 @@
 mod packer;
 
 use crate::attention_core;
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel, Fifo};
 use crate::{dot_product, key_buffer, value_buffer};
 use packer::Packer;
@@ -58,6 +58,16 @@ pub struct QueryJob {
     pub keys: usize,
 }
 
+impl Beat for QueryJob {
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            Field::value("rows", self.rows as u64, bits_for(self.keys)),
+            Field::value("mantissa", self.factor.mantissa.into(), SCALE_MANTISSA_BITS),
+            Field::value("shift", self.factor.shift.into(), 6),
+        ]
+    }
+}
+
 /// What goes in.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -78,11 +88,7 @@ impl Beat for Input {
                     Field::flag("last", beat.last),
                 ]
             }
-            Self::Job(job) => vec![
-                Field::value("rows", job.rows as u64, job.keys.ilog2() + 1),
-                Field::value("mantissa", job.factor.mantissa.into(), SCALE_MANTISSA_BITS),
-                Field::value("shift", job.factor.shift.into(), 6),
-            ],
+            Self::Job(job) => job.fields(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who survives a layer, in time. Siblings: `golden` (`cascade`), `hw`, `tests/survivor_select.rs`.
 
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
 use crate::top_k::TopK;
 use spatten_arch::ArchConfig;
@@ -30,10 +30,6 @@ impl Widths {
     }
 }
 
-fn width(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
-}
-
 /// What goes in.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -57,15 +53,15 @@ impl Beat for Input {
             Self::List(tokens, last, w) => vec![
                 Field::lanes("index", &lanes(tokens.iter().map(|t| t.0.into()), w), TOKEN_BITS as u32),
                 Field::lanes("pinned", &lanes(tokens.iter().map(|t| t.1.into()), w), 1),
-                Field::value("count", tokens.len() as u64, width(w.lanes)),
+                Field::value("count", tokens.len() as u64, bits_for(w.lanes)),
                 Field::flag("last", *last),
             ],
             Self::Select(keep, new_list, w) => {
-                vec![Field::value("keep", *keep as u64, width(w.keys)), Field::flag("new_list", *new_list)]
+                vec![Field::value("keep", *keep as u64, bits_for(w.keys)), Field::flag("new_list", *new_list)]
             }
             Self::Importance(values, last, w) => vec![
                 Field::lanes("importance", &lanes(values.iter().copied(), w), w.importance),
-                Field::value("count", values.len() as u64, width(w.lanes)),
+                Field::value("count", values.len() as u64, bits_for(w.lanes)),
                 Field::flag("last", *last),
             ],
         }
@@ -92,8 +88,8 @@ impl Beat for Kept {
         index.resize(w.lanes, self.first.into());
         vec![
             Field::lanes("index", &index, TOKEN_BITS as u32),
-            Field::lanes("place", &lanes(self.tokens.iter().map(|t| t.1 as u64), w), width(w.keys - 1)),
-            Field::value("count", self.tokens.len() as u64, width(w.lanes)),
+            Field::lanes("place", &lanes(self.tokens.iter().map(|t| t.1 as u64), w), bits_for(w.keys - 1)),
+            Field::value("count", self.tokens.len() as u64, bits_for(w.lanes)),
             Field::flag("last", self.last),
         ]
     }
@@ -163,7 +159,6 @@ impl CycleModel for SurvivorSelect {
         });
         let ends = taken[0] && self.queue.front().is_some_and(|kept| kept.last);
         let asks = self.asks && !self.waits && self.top_k.ready(1);
-        let pinned = self.list.iter().filter(|(_, pinned)| *pinned).count();
         let scores = match accepted[2].take() {
             Some(Input::Importance(values, last, _)) => {
                 let score = |(i, value): (usize, &u64)| {
@@ -178,7 +173,8 @@ impl CycleModel for SurvivorSelect {
             None => None,
         };
         let scores = scores.as_ref().map(|(scores, last)| (&scores[..], *last));
-        self.top_k.step(scores, asks.then_some(self.keep.max(pinned)), moved.is_some());
+        let k = asks.then(|| self.keep.max(self.list.iter().filter(|(_, pinned)| *pinned).count()));
+        self.top_k.step(scores, k, moved.is_some());
         self.queue.clock(moved, taken[0]);
         if asks {
             self.asks = false;

@@ -1,14 +1,10 @@
 //! Double-buffered V SRAM, in time. Siblings: `hw`, `tests/value_buffer.rs`.
 
-use crate::cosim::{Beat, Field};
+use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
 use crate::halves::Halves;
 use crate::key_buffer::Size;
 use spatten_arch::format::{PROBABILITY_FRACTION, TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
-
-fn width(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
-}
 
 fn lanes<T: Copy + Into<u64>>(name: &'static str, lanes: &[T], bits: u32) -> Field {
     Field::lanes(name, &lanes.iter().map(|&lane| lane.into()).collect::<Vec<u64>>(), bits)
@@ -37,7 +33,7 @@ impl Request {
         let lane = |i: usize| rows.get(i).copied().unwrap_or_default();
         Self {
             rows: (0..size.lanes).map(|i| lane(i).0).collect(),
-            row_bits: width(size.keys - 1),
+            row_bits: bits_for(size.keys - 1),
             weights: (0..size.lanes).map(|i| lane(i).1).collect(),
             count: rows.len() as u32,
             last,
@@ -79,7 +75,7 @@ impl Beat for Input {
             Self::Read(request) => vec![
                 lanes("row", &request.rows, request.row_bits),
                 lanes("weight", &request.weights, PROBABILITY_FRACTION + 1),
-                Field::value("count", request.count.into(), width(request.rows.len())),
+                Field::value("count", request.count.into(), bits_for(request.rows.len())),
                 Field::flag("last", request.last),
                 Field::flag("release", request.release),
             ],

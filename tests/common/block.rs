@@ -248,7 +248,7 @@ pub fn faults_at_the_port_are_caught<M>(
     M::Input: Beat + Clone,
     M::Output: Beat,
 {
-    let verilog = with_fault(design, stream, field, None);
+    let verilog = with_port_fault(design, stream, field);
     let with = |fault: u64| bench(verilog.clone()).pin("fault", Bits::new(fault, 2));
     with(0).run_without_waves(Stalls::None).unwrap_or_else(|e| panic!("without a fault: {e}"));
     caught(&with(1), &format!("{stream}_{field} differs"));

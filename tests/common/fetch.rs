@@ -7,13 +7,9 @@ use spatten_arch::element::{Element, READING_BITS};
 use spatten_arch::layout::{ADDRESS_BITS, GRANULE_BYTES, TOKEN_BITS};
 use spatten_arch::plan::Split;
 use spatten_hw::matrix_fetcher::TAG_BITS;
-use spatten_sim::cosim::{Bits, Field};
-use spatten_sim::matrix_fetcher::{Chunk, Request, Tokens};
+use spatten_sim::cosim::{Bits, Field, bits_for};
+use spatten_sim::matrix_fetcher::{Chunk, Request, Tokens, id_bits};
 use spatten_testkit::Rng;
-
-pub fn bits_for(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
-}
 
 /// Widths of the ports.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +30,7 @@ impl Widths {
             lanes: config.channels,
             bits: bits_for(config.datapath_bits as usize),
             slot,
-            id: slot + bits_for(config.channels - 1),
+            id: id_bits(config),
             skip: bits_for(granules - 1),
             words: bits_for((granules - 1 + config.datapath_bits as usize).div_ceil(granules)),
         }
@@ -109,10 +105,7 @@ pub struct Listed {
 impl Listed {
     /// Its beats of tokens; without tokens, one of none.
     pub fn beats(&self, lanes: usize) -> Vec<Tokens> {
-        let beats = self.tokens.chunks(lanes).map(<[u16]>::to_vec).collect::<Vec<_>>();
-        let beats = if beats.is_empty() { vec![vec![]] } else { beats };
-        let count = beats.len();
-        beats.into_iter().enumerate().map(|(i, index)| Tokens { index, last: i + 1 == count }).collect()
+        Tokens::beats(&self.tokens, lanes)
     }
 
     /// Row and part of chunk `x` of the job.

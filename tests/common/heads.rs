@@ -6,7 +6,7 @@ use spatten_arch::format::{Formats, TOKEN_SCALE_FRACTION, VALUE_NORM_BITS};
 use spatten_golden::dot_product::{self, ScaleFactor};
 use spatten_golden::{importance_accumulator, multiply_value, radix_select, requant_decision, softmax, top_k};
 use spatten_sim::attention_core::{Input, Name, Output, Outputs, Pins, Row};
-use spatten_sim::cosim::Coverage;
+use spatten_sim::cosim::{Coverage, bits_for};
 use spatten_sim::importance_accumulator::{self as importance, Command, ROW_BITS, Word};
 use spatten_sim::key_buffer::{self, Size};
 use spatten_sim::{dot_product as dots, value_buffer};
@@ -73,10 +73,6 @@ pub struct Query {
     pub name: Name,
 }
 
-fn bits_for(max: usize) -> u32 {
-    usize::BITS - max.leading_zeros()
-}
-
 impl Job {
     pub const INPUTS: [&'static str; 10] =
         ["row", "query", "keys", "key_scales", "values", "value_scales", "norms", "command", "load", "head_load"];
@@ -134,7 +130,7 @@ impl Job {
     }
 
     fn command(&mut self, command: Command) {
-        let bits = bits_for(self.config.keys_on_chip.max(MAX_HEADS));
+        let bits = importance::count_bits(&self.config);
         self.inputs[7].push(Input::Importance(importance::Input::Command(command, bits)));
         let cut = std::mem::take(&mut self.cut);
         let bits = ROW_BITS + self.config.keys_on_chip.ilog2();

@@ -1,6 +1,7 @@
 //! Layers of attention as planes in card memory and beats of `layer_engine`, and what golden says comes of them.
 
 use super::heads::{Head, Job, Kind, Query, head_factor, random_head, random_query};
+use super::tokens::ascending;
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::content::Content;
@@ -64,17 +65,6 @@ pub struct Layers {
 fn kind(like: &Like) -> Kind {
     let scaled = like.scaled;
     Kind { dim: like.dim, scaled_keys: scaled, scaled_values: scaled, weighted: like.weighted, progressive: false }
-}
-
-/// Ascending numbers below `below`.
-fn ascending(count: usize, below: usize, rng: &mut Rng) -> Vec<u16> {
-    let mut left = count;
-    let takes = |token: &usize| {
-        let takes = rng.below((below - token) as u64) < left as u64;
-        left -= usize::from(takes);
-        takes
-    };
-    (0..below).filter(takes).map(|token| token as u16).collect()
 }
 
 /// Rows of a head that are listed.

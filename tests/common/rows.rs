@@ -1,6 +1,6 @@
 //! Rows of scores for the tests of the selection blocks: every kind that is hard for some engine, and their streams.
 
-use spatten_sim::cosim::{Beat, Coverage, Field};
+use spatten_sim::cosim::{Beat, Coverage, Field, bits_for};
 use spatten_sim::radix_select::Input;
 use spatten_testkit::Rng;
 
@@ -22,11 +22,6 @@ pub struct Size {
     pub lanes: usize,
     /// Longest row.
     pub keys: usize,
-}
-
-/// Bits that hold 0..=max.
-pub fn bits_for(max: usize) -> u32 {
-    (usize::BITS - max.leading_zeros()).max(1)
 }
 
 /// A beat of either input stream with the widths of its ports.

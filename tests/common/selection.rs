@@ -11,12 +11,6 @@ pub struct Row {
     pub k: usize,
 }
 
-/// A row as beats of up to `lanes` scores, and whether each is the last; an empty row is one beat.
-pub fn beats(scores: &[u64], lanes: usize) -> Vec<(Vec<u64>, bool)> {
-    let count = scores.len().div_ceil(lanes).max(1);
-    (0..count).map(|i| (scores[i * lanes..scores.len().min((i + 1) * lanes)].to_vec(), i + 1 == count)).collect()
-}
-
 /// Rows of `n` scores of `bits`: uniform, few values, two values, equal ones (small and the largest), sorted both ways, one
 /// large among zeros.
 pub fn every_kind(n: usize, bits: u32, rng: &mut Rng) -> Vec<Vec<u64>> {

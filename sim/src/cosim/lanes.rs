@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+/// Bits that hold the values `0..=max`; at least 1.
+pub fn bits_for(max: usize) -> u32 {
+    (usize::BITS - max.leading_zeros()).max(1)
+}
+
+/// A row in beats of up to `lanes`, and whether each is its last one; a row of none is one beat of none.
+pub fn beats<T: Clone>(row: &[T], lanes: usize) -> Vec<(Vec<T>, bool)> {
+    let count = row.len().div_ceil(lanes).max(1);
+    (0..count).map(|i| (row.iter().skip(i * lanes).take(lanes).cloned().collect(), i + 1 == count)).collect()
+}
+
 /// A value of up to any number of bits, as it stands on a port: 32-bit words, the lowest first, nothing above the width.
 ///
 /// ```
@@ -32,6 +43,12 @@ impl Bits {
         let mut bits = Self::zero(width);
         bits.or_at(0, value);
         bits
+    }
+
+    /// Bytes, the lowest first.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let lanes: Vec<u64> = bytes.iter().map(|&byte| byte.into()).collect();
+        Self::from_lanes(&lanes, 8)
     }
 
     /// Words as a port holds them.

@@ -1,10 +1,11 @@
 //! The fetch jobs of a layer, in time.
 
+use super::Layer;
 use super::heads::ForFetches;
 use super::token_lists::Command;
-use super::{Layer, QueryJob};
 use crate::cycle::Fifo;
 use crate::fetch_path;
+use crate::operand_router::QueryJob;
 use spatten_arch::content::{Content, GRANULE_BITS, GRANULE_DIM};
 use spatten_arch::element::Element;
 
@@ -31,6 +32,7 @@ pub(super) struct Issue {
 #[derive(Debug, Clone)]
 pub(super) struct Fetches {
     lanes: usize,
+    keys: usize,
     step: usize,
     state: State,
     /// Place in `Content::ALL`.
@@ -47,9 +49,10 @@ pub(super) struct Fetches {
 }
 
 impl Fetches {
-    pub(super) fn new(lanes: usize) -> Self {
+    pub(super) fn new(lanes: usize, keys: usize) -> Self {
         Self {
             lanes,
+            keys,
             step: STEP.max(lanes),
             state: State::Idle,
             content: 0,
@@ -138,7 +141,7 @@ impl Fetches {
             _ => Command { list: 0, from: 0, to: counts[0] },
         };
         let rows = end.saturating_sub(self.from);
-        let query_job = (content == Content::Queries).then_some(QueryJob { rows, factor: head.logit });
+        let query_job = (content == Content::Queries).then_some(QueryJob { rows, factor: head.logit, keys: self.keys });
         Some(Issue { job, command, query_job })
     }
 

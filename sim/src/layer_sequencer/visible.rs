@@ -1,6 +1,7 @@
 //! What rows see and keep, in time.
 
-use super::{Layer, width};
+use super::Layer;
+use crate::cosim::bits_for;
 use spatten_arch::descriptor::ValueKeep;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) struct Visible {
 impl Visible {
     pub(super) fn new(keys: usize) -> Self {
         Self {
-            steps: width(keys),
+            steps: bits_for(keys),
             state: State::Idle,
             causal: false,
             total: 0,
