@@ -16,6 +16,7 @@ use spatten_arch::element::Element;
 use spatten_golden::dot_product::ScaleFactor;
 use spatten_sim::attention_core::{Name, Row};
 use spatten_sim::cosim::{BlockBench, Coverage, Verilog, seed};
+use spatten_sim::cycle::CycleModel;
 use spatten_sim::fetch_path;
 use spatten_sim::layer_sequencer::{BASES, Factors, Input, Layer, LayerSequencer, Output, Widths};
 use spatten_sim::matrix_fetcher::Tokens;
@@ -296,6 +297,67 @@ fn equals_the_layer_and_its_cycle_model_under_every_stall() {
         "partial beat of a list",
     ]);
     checks.finish_any();
+}
+
+/// The model alone, everything offered and taken at once: cycles of the layer and of each beat of an output.
+fn cycles(work: &Work, config: &ArchConfig, output: usize) -> (u64, Vec<u64>) {
+    let mut model = LayerSequencer::new(config);
+    let mut next = vec![0; work.inputs.len()];
+    let (mut layer, mut beats) = (0, vec![]);
+    for cycle in 0..10_000 {
+        let mut accepted: Vec<Option<Input>> = (0..next.len())
+            .map(|port| {
+                let beat = work.inputs[port].get(next[port]).filter(|_| model.ready(port)).cloned();
+                next[port] += usize::from(beat.is_some());
+                beat
+            })
+            .collect();
+        if accepted[2].is_some() {
+            layer = cycle;
+        }
+        let taken: Vec<bool> = (0..OUTPUTS.len()).map(|port| model.output(port).is_some()).collect();
+        if taken[output] {
+            beats.push(cycle);
+        }
+        model.clock(&mut accepted, &taken);
+    }
+    (layer, beats)
+}
+
+#[test]
+fn jobs_and_rows_come_when_they_are_documented_to() {
+    let mut checks = Checks::new("layer_sequencer_times");
+    let config = ArchConfig::eighth();
+    let factor = ScaleFactor { mantissa: 1, shift: 0 };
+    let mut work = Work::new(&config);
+    let layer = |new| Layer {
+        new_keys: new,
+        new_queries: new,
+        dim: 2,
+        heads: 2,
+        group: 1,
+        mask: 3,
+        causal: false,
+        first_row: 0,
+        scaled: false,
+        weighted: false,
+        share: 1 << 31,
+        bits: [12; 3],
+        base: [0; BASES],
+        stride: [1; BASES],
+    };
+    let tokens: Vec<u16> = (0..20).collect();
+    let factors = [Factors { logit: factor, importance: factor }; 2];
+    // The second layer has the lists of the first.
+    work.layer(layer(true), [Some(tokens.clone()), Some(tokens)], &factors, &mut Coverage::default());
+    work.layer(layer(false), [None, None], &factors, &mut Coverage::default());
+    let (begins, jobs) = cycles(&work, &config, 0);
+    checks.eq(jobs.iter().find(|cycle| **cycle > begins).copied(), Some(begins + 6), || "the first job".into());
+    let (begins, rows) = cycles(&work, &config, 3);
+    let rows: Vec<u64> = rows.into_iter().filter(|cycle| *cycle > begins).take(20).collect();
+    let steady = rows.windows(2).all(|pair| pair[1] == pair[0] + 2);
+    checks.that(rows.len() == 20 && steady, || format!("rows of a head: {rows:?}"));
+    checks.finish(2);
 }
 
 #[test]
