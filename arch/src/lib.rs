@@ -12,9 +12,11 @@
 //! | [`layout`] | where planes of packed elements, rows of outputs and blocks of bytes lie in card memory |
 //! | [`element`] | what the bits of a packed element are worth as an operand |
 //! | [`content`] | what a fetched plane holds: the tags of jobs |
+//! | [`micro`] | instructions of `controller` |
 //! | [`registers`] | the registers of the PCIe function |
 //! | [`descriptor`] | jobs, completions, and what they name in card memory |
 //! | [`c_header`] | both for C |
+//! | [`token_store`] | its commands |
 //! | [`plan`] | pruning plans (`PLAN.toml`) and the schedules that they stand for |
 //! | [`toml_file`] | reading TOML with errors that fit on one line |
 
@@ -27,10 +29,12 @@ pub mod element;
 pub mod format;
 pub mod layout;
 pub mod lfsr;
+pub mod micro;
 pub mod plan;
 pub mod radix;
 pub mod registers;
 pub mod rom;
+pub mod token_store;
 pub mod toml_file;
 
 pub use config::{ArchConfig, ArchError};

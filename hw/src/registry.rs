@@ -24,6 +24,7 @@ use crate::ram::{Ram, ReadPort};
 use crate::requant_decision::RequantDecision;
 use crate::softmax::Softmax;
 use crate::survivor_select::SurvivorSelect;
+use crate::token_store::TokenStore;
 use crate::top_k::TopK;
 use crate::value_buffer::ValueBuffer;
 use crate::write_back::WriteBack;
@@ -59,6 +60,7 @@ const BLOCKS: &[(&str, Build)] = &[
     }),
     ("top_k", |c| emit(TopK::new(probability_bits(c), c.topk_lanes, c.keys_on_chip))),
     ("survivor_select", |c| emit(SurvivorSelect::new(c))),
+    ("token_store", |c| emit(TokenStore::new(c))),
     ("radix_select", |c| emit(RadixSelect::new(probability_bits(c), c.topk_lanes, c.keys_on_chip))),
     ("prefix_sum", |c| emit(PrefixSum::new(c.topk_lanes))),
     // One channel's worth of the key buffer.
