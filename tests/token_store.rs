@@ -280,6 +280,6 @@ fn faults_are_caught() {
         caught(&bench(&work, broken(&design, "token_store", from, to), &config), what);
     };
     // The list has a token twice; a rank counts those that are not real.
-    check("list_write_address = count;", "list_write_address = 6'd0;", "differs");
-    check("rank_next = (rank + {6'd0, real_1});", "rank_next = (rank + 7'd1);", "differs");
+    check(".write_address(count[5:0])", ".write_address(rank[5:0])", "differs");
+    check("rank_next = (rank + {6'd0, is_real});", "rank_next = (rank + 7'd1);", "differs");
 }

@@ -179,7 +179,7 @@ pub struct TokenStore {
     flags: Ram,
     // The walk.
     next: Reg,
-    end: Reg,
+    stop: Reg,
     issues: Signal<Local, Bit>,
     room: Credits,
     stage_one: Dff<Bit>,
@@ -199,9 +199,9 @@ pub struct TokenStore {
     goes: Signal<Local, Bit>,
     // What a scan makes of it.
     first: Reg,
-    bit: Wire<Local>,
+    offset: Wire<Local>,
     current: Signal<Local, Bit>,
-    real: Signal<Local, Bit>,
+    is_real: Signal<Local, Bit>,
     pin: Signal<Local, Bit>,
     alive: Signal<Local, Bit>,
     marks: Join,
@@ -219,7 +219,7 @@ pub struct TokenStore {
     in_value: Vec<Wire<Local>>,
     in_there: Signal<Local, Bit>,
     in_uses: Signal<Local, Bit>,
-    matches: Signal<Local, Bit>,
+    survives: Signal<Local, Bit>,
     // Beats.
     packs: Signal<Local, Bit>,
     passes: Signal<Local, Bit>,
@@ -329,7 +329,7 @@ impl TokenStore {
             values: Ram::new(value_bits, keys, ReadPort::Registered),
             flags: Ram::new(FLAG_BITS, keys, ReadPort::Registered),
             next: Reg::unsigned(count),
-            end: Reg::unsigned(count),
+            stop: Reg::unsigned(count),
             issues: Default::default(),
             room: Credits::new(PLACES),
             stage_one: Default::default(),
@@ -346,9 +346,9 @@ impl TokenStore {
             was: Wire::unsigned(FLAG_BITS),
             goes: Default::default(),
             first: Reg::unsigned(count),
-            bit: Wire::unsigned(6),
+            offset: Wire::unsigned(6),
             current: Default::default(),
-            real: Default::default(),
+            is_real: Default::default(),
             pin: Default::default(),
             alive: Default::default(),
             marks: Join::new(4, 1),
@@ -365,7 +365,7 @@ impl TokenStore {
             in_value: vec_of(lanes, || Wire::unsigned(value_bits)),
             in_there: Default::default(),
             in_uses: Default::default(),
-            matches: Default::default(),
+            survives: Default::default(),
             packs: Default::default(),
             passes: Default::default(),
             item: Wire::unsigned(STATE_BITS),
@@ -397,7 +397,7 @@ impl Logic for TokenStore {
             x,
             y,
             next,
-            end,
+            stop,
             stage_one,
             number_one,
             stage_two,
@@ -429,7 +429,7 @@ impl Logic for TokenStore {
 
         // The walk.
         self.issues.next =
-            (self.state.q.val() == State::Walk) & (self.next.q.val() < self.end.q.val()) & self.room.available.val();
+            (self.state.q.val() == State::Walk) & (self.next.q.val() < self.stop.q.val()) & self.room.available.val();
         self.room.take.next = self.issues.val();
         self.next.d.next = self.next.q.val() + self.issues.val();
         self.list.read_address.next = self.next.q.val();
@@ -456,15 +456,15 @@ impl Logic for TokenStore {
         self.room.give.next = self.goes.val();
 
         // Flags.
-        self.bit.next = self.token.val() - self.first.q.val();
+        self.offset.next = self.token.val() - self.first.q.val();
         self.current.next = self.token.val() == ((self.x.q.val() >> 32) & 65535);
-        self.real.next = self.was.val().get_bit(0) | (self.current.val() & self.x.q.val().get_bit(48));
-        self.pin.next = self.real.val()
+        self.is_real.next = self.was.val().get_bit(0) | (self.current.val() & self.x.q.val().get_bit(48));
+        self.pin.next = self.is_real.val()
             & (self.was.val().get_bit(1)
                 | (self.rank.q.val() < (self.x.q.val() & 65535))
                 | (self.rank.q.val() >= ((self.x.q.val() >> 16) & 65535))
                 | (self.current.val() & self.x.q.val().get_bit(49)));
-        self.marks.lane[0].next = self.real.val().into();
+        self.marks.lane[0].next = self.is_real.val().into();
         self.marks.lane[1].next = self.was.val().get_bit(1).into();
         self.marks.lane[2].next = self.pin.val().into();
         self.marks.lane[3].next = self.alive.val().into();
@@ -473,18 +473,18 @@ impl Logic for TokenStore {
         if self.op.q.val() == self.op_init.val() {
             self.alive.next = false;
             self.become_flags.next =
-                ((self.x.q.val() >> self.bit.val()) & 1) | (((self.y.q.val() >> self.bit.val()) & 1) << 1);
+                ((self.x.q.val() >> self.offset.val()) & 1) | (((self.y.q.val() >> self.offset.val()) & 1) << 1);
         }
         if (self.op.q.val() == self.op_scan.val()) & self.x.q.val().get_bit(50) {
             self.alive.next = (self.was.val().get_bit(3) | (self.current.val() & self.x.q.val().get_bit(48)))
                 & !self.x.q.val().get_bit(51)
-                | (self.real.val() & self.x.q.val().get_bit(51));
+                | (self.is_real.val() & self.x.q.val().get_bit(51));
             self.become_flags.next = self.marks.word.val();
         }
         if self.op.q.val() == self.op_take.val() {
-            self.alive.next = self.matches.val();
+            self.alive.next = self.survives.val();
             self.become_flags.next = self.was.val() & 7;
-            if self.matches.val() {
+            if self.survives.val() {
                 self.become_flags.next = (self.was.val() & 7) + 8;
             }
         }
@@ -523,9 +523,9 @@ impl Logic for TokenStore {
         self.read_ready.next = self.in_open.val() & (self.op.q.val() == self.op_save.val());
         self.kept_ready.next = self.in_open.val() & (self.op.q.val() == self.op_take.val());
         self.in_there.next = self.in_full.q.val() & (self.in_at.q.val() < self.in_count.q.val());
-        self.matches.next = self.in_there.val() & (self.in_value[self.lanes.val() - 1].val() == self.token.val());
+        self.survives.next = self.in_there.val() & (self.in_value[self.lanes.val() - 1].val() == self.token.val());
         self.in_uses.next = self.goes.val()
-            & ((self.op.q.val() == self.op_save.val()) | ((self.op.q.val() == self.op_take.val()) & self.matches.val()));
+            & ((self.op.q.val() == self.op_save.val()) | ((self.op.q.val() == self.op_take.val()) & self.survives.val()));
         for i in 0..self.lanes.val() {
             self.in_lane[i].clock.next = self.clock.val();
             self.in_lane[i].d.next = self.in_lane[i].q.val();
@@ -671,7 +671,7 @@ impl Logic for TokenStore {
         // Counts, and what comes next.
         if self.goes.val() {
             self.left.d.next = self.left.q.val() - 1;
-            self.rank.d.next = self.rank.q.val() + self.real.val();
+            self.rank.d.next = self.rank.q.val() + self.is_real.val();
             self.count.d.next = self.count.q.val() + self.passes.val();
             if (self.op.q.val() == self.op_scan.val()) | (self.op.q.val() == self.op_take.val()) {
                 self.count.d.next = self.count.q.val() + self.alive.val();
@@ -690,7 +690,7 @@ impl Logic for TokenStore {
                     self.y.d.next = self.command_y.val();
                     self.next.d.next = self.command_from.val();
                     self.first.d.next = self.command_from.val();
-                    self.end.d.next = self.command_to.val();
+                    self.stop.d.next = self.command_to.val();
                     self.left.d.next = 0.into();
                     if self.command_from.val() < self.command_to.val() {
                         self.left.d.next = self.command_to.val() - self.command_from.val();
