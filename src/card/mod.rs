@@ -7,11 +7,16 @@
 //! ```
 //! Nothing here depends on what the card is made of: [`CardDevice`] is a simulator, a Verilated chip or a test's interpreter.
 //!
-//! Reading order: [`device`] (what a card is), [`memory`], `sequence` (jobs of a sequence), `attention` (the door for
+//! Reading order: [`device`] (what a card is), [`memory`], [`sequence`] (jobs of a sequence), [`planes`] (what a layer is written as), [`attention`] (the door for
 //! `spatten run` and `spatten infer`).
 
+pub mod attention;
 pub mod device;
 pub mod memory;
+pub mod planes;
+pub mod sequence;
 
+pub use attention::CardAttention;
 pub use device::{CardDevice, Counters, DeviceError};
 pub use memory::CardMemory;
+pub use sequence::{CardSequence, UnfitError, check};
