@@ -1,17 +1,18 @@
 //! The devices that can compute attention, behind one choice.
 
+use crate::card::attention::Timing;
+use crate::card::{self, CardAttention, CardDevice, DeviceError};
 use crate::cli::{Failure, MachineArgs};
 use crate::output::progress;
 use anyhow::Context;
 use serde::Serialize;
 use spatten_arch::plan::Scale;
 use spatten_arch::{ArchConfig, Plan};
-use spatten_golden::attention::Attention;
-use spatten_golden::cascade::{Cascade, LayerReport, Sequence};
+use spatten_golden::cascade::{Cascade, Sequence};
 use spatten_golden::fixed::Fixed;
 use spatten_golden::quantiser::Calibration;
 use spatten_golden::reference::Reference;
-use spatten_golden::run::{self, RunResult};
+use spatten_golden::run::{self, RunResult, Sequential};
 use spatten_golden::trace::{Mode, Trace};
 use std::path::Path;
 use std::str::FromStr;
@@ -24,7 +25,14 @@ pub enum Device {
     Reference,
     /// The bit-exact integer model.
     Golden,
+    /// The cycle-accurate simulator.
+    Sim,
+    /// The Verilated RTL.
+    Rtl,
 }
+
+/// Makes a card, as after power-up.
+pub type MakeCard = fn(&ArchConfig) -> Result<Box<dyn CardDevice>, DeviceError>;
 
 impl Device {
     /// As on the command line.
@@ -32,6 +40,15 @@ impl Device {
         match self {
             Self::Reference => "reference",
             Self::Golden => "golden",
+            Self::Sim => "sim",
+            Self::Rtl => "rtl",
+        }
+    }
+
+    /// What makes its card; `None` where it is no card, or not built yet.
+    fn make_card(self) -> Option<MakeCard> {
+        match self {
+            Self::Reference | Self::Golden | Self::Sim | Self::Rtl => None,
         }
     }
 }
@@ -43,7 +60,11 @@ impl FromStr for Device {
         match text {
             "reference" => Ok(Self::Reference),
             "golden" => Ok(Self::Golden),
-            "sim" | "rtl" => Err(format!("device {text} is not built yet, expected golden or reference")),
+            "sim" | "rtl" => {
+                let device = if text == "sim" { Self::Sim } else { Self::Rtl };
+                let missing = || format!("device {text} is not built yet, expected golden or reference");
+                device.make_card().map(|_| device).ok_or_else(missing)
+            }
             _ => Err(format!("unknown device {text:?}, expected golden or reference")),
         }
     }
@@ -62,6 +83,17 @@ pub struct Machine {
     pub plan_origin: String,
     /// Absolute maxima for `scale = "static:FILE"`.
     pub calibration: Option<Calibration>,
+    /// Makes the card of a device that has one.
+    make_card: Option<MakeCard>,
+}
+
+/// What a machine says of a trace.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Results and decisions.
+    pub result: RunResult,
+    /// Cycles, where the device has them.
+    pub timing: Option<Timing>,
 }
 
 impl Machine {
@@ -79,7 +111,19 @@ impl Machine {
             Some(Scale::Static(file)) => Some(read_calibration(Path::new(file))?),
             _ => None,
         };
-        Ok(Self { device, arch, plan, plan_origin, calibration })
+        Ok(Self { device, arch, plan, plan_origin, calibration, make_card: device.make_card() })
+    }
+
+    /// The same machine on cards of another make.
+    pub fn with_cards(self, make_card: MakeCard) -> Self {
+        Self { make_card: Some(make_card), ..self }
+    }
+
+    fn card(&self, sequence: Sequence, calibration: Option<Calibration>) -> Result<CardAttention, Failure> {
+        let make =
+            self.make_card.ok_or_else(|| Failure::input(format!("device {} has no card", self.device.name())))?;
+        let begin = || CardAttention::new(make(&self.arch)?, &self.arch, sequence, &self.plan, calibration);
+        begin().map_err(|e: DeviceError| Failure::Job(e.into()))
     }
 
     /// Whether a workload of this shape can run: the plan fits it, and it fits the chip (the f64 reference has no size).
@@ -93,7 +137,8 @@ impl Machine {
         head_dim: usize,
     ) -> Result<(), Failure> {
         let mut plan = self.plan.clone();
-        if self.device == Device::Golden {
+        let fixed = self.device != Device::Reference;
+        if fixed {
             // Without [quant] the machine computes on 12 bits, which have to fit like any other width.
             plan.quant.get_or_insert_default();
         }
@@ -110,45 +155,67 @@ impl Machine {
             c.check(layers, heads, kv_heads)
                 .map_err(|e| Failure::input(format!("{}: calibration: {e} for {origin}", self.plan_origin)))?;
         }
-        if self.device == Device::Golden {
+        if fixed {
             Fixed::check(&self.arch, heads, keys, head_dim).with_context(|| origin.to_string())?;
+        }
+        if matches!(self.device, Device::Sim | Device::Rtl) {
+            card::check(&self.plan, keys, head_dim).with_context(|| format!("{} for {origin}", self.plan_origin))?;
         }
         Ok(())
     }
 
     /// Runs a checked trace, with a progress bar on a terminal.
-    pub fn run(&self, trace: &Trace) -> RunResult {
+    pub fn run(&self, trace: &Trace) -> Result<Run, Failure> {
         let steps = if trace.mode == Mode::Decode { trace.rows() } else { 1 };
         let bar = progress(steps * trace.layers(), "layers");
-        let calibration = self.calibration.clone();
-        let mut done = || bar.inc(1);
-        let result = match self.device {
-            Device::Reference => run::run_observed(trace, &self.plan, Reference, calibration, &mut done),
-            Device::Golden => run::run_observed(trace, &self.plan, Fixed::new(&self.arch), calibration, &mut done),
-        };
+        let sequence = run::sequence_of(trace);
+        let calibration = run::calibration_of(trace, self.calibration.clone());
+        let mut device = self.begin_with(sequence, calibration)?;
+        let result = run::run_on(trace, device.sequential(), &mut || bar.inc(1));
         bar.finish_and_clear();
-        result
+        Ok(Run { result, timing: device.finish()? })
     }
 
     /// Begins a sequence for a model host.
-    pub fn begin(&self, sequence: Sequence) -> Box<dyn Job> {
-        let calibration = self.calibration.clone();
-        match self.device {
+    pub fn begin(&self, sequence: Sequence) -> Result<Box<dyn Job>, Failure> {
+        self.begin_with(sequence, self.calibration.clone())
+    }
+
+    fn begin_with(&self, sequence: Sequence, calibration: Option<Calibration>) -> Result<Box<dyn Job>, Failure> {
+        Ok(match self.device {
             Device::Reference => Box::new(Cascade::new(sequence, &self.plan, Reference, calibration)),
             Device::Golden => Box::new(Cascade::new(sequence, &self.plan, Fixed::new(&self.arch), calibration)),
-        }
+            Device::Sim | Device::Rtl => Box::new(self.card(sequence, calibration)?),
+        })
     }
 }
 
-/// A sequence in work, with its reports.
-pub trait Job: Attention {
-    /// One per layer so far.
-    fn layer_reports(&self) -> &[LayerReport];
+/// A sequence in work.
+pub trait Job {
+    /// It, as a run or a model host sees it.
+    fn sequential(&mut self) -> &mut dyn Sequential;
+
+    /// Ends it. Nothing that it said counts where this is an error.
+    fn finish(self: Box<Self>) -> Result<Option<Timing>, Failure>;
 }
 
 impl<B: spatten_golden::cascade::Backend> Job for Cascade<B> {
-    fn layer_reports(&self) -> &[LayerReport] {
-        self.reports()
+    fn sequential(&mut self) -> &mut dyn Sequential {
+        self
+    }
+
+    fn finish(self: Box<Self>) -> Result<Option<Timing>, Failure> {
+        Ok(None)
+    }
+}
+
+impl Job for CardAttention {
+    fn sequential(&mut self) -> &mut dyn Sequential {
+        self
+    }
+
+    fn finish(self: Box<Self>) -> Result<Option<Timing>, Failure> {
+        CardAttention::finish(*self).map(Some).map_err(|e| Failure::Job(e.into()))
     }
 }
 

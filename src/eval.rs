@@ -125,8 +125,8 @@ impl Evaluator {
     /// Embeds some texts with a plan.
     fn sample(&self, plan: &Plan, origin: &str, texts: &[usize]) -> Result<Sample, Failure> {
         let machine = self.machine(plan, origin)?;
-        let embedded: Vec<Embedded> =
-            texts.par_iter().map(|&i| embed(&machine, &self.encoder, &self.set.texts[i].ids)).collect();
+        let embed = |&i: &usize| embed(&machine, &self.encoder, &self.set.texts[i].ids);
+        let embedded = texts.par_iter().map(embed).collect::<Result<Vec<Embedded>, Failure>>()?;
         let mut total = LayerReport::default();
         embedded.iter().for_each(|e| total += &e.total());
         let vectors: Vec<Array1<f64>> = embedded.into_iter().map(|e| e.embedding.vector).collect();

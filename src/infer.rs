@@ -1,9 +1,11 @@
 //! `spatten infer`: sentences through a real transformer, its attention on the device, beside the dense f64 result.
 
+use crate::card::attention::Timing;
 use crate::cli::{Failure, MachineArgs};
 use crate::device::{Device, Machine};
 use crate::model::{DenseAttention, Embedding, Encoder, resolve};
 use crate::output::{self, OutTensors, progress};
+use crate::report::Speed;
 use anyhow::Context;
 use clap::Args;
 use ndarray::Array1;
@@ -89,6 +91,8 @@ pub struct Embedded {
     pub embedding: Embedding,
     /// Traffic per layer.
     pub layers: Vec<LayerReport>,
+    /// Cycles, where the device has them.
+    pub timing: Option<Timing>,
 }
 
 impl Embedded {
@@ -120,11 +124,12 @@ pub fn check(machine: &Machine, encoder: &Encoder, tokens: usize) -> Result<(), 
 }
 
 /// Embeds token ids with the machine's attention.
-pub fn embed(machine: &Machine, encoder: &Encoder, ids: &[u32]) -> Embedded {
-    let mut job = machine.begin(sequence(encoder, ids.len()));
-    let attention: &mut dyn Attention = &mut *job;
-    let embedding = encoder.embed(ids, attention);
-    Embedded { embedding, layers: job.layer_reports().to_vec() }
+pub fn embed(machine: &Machine, encoder: &Encoder, ids: &[u32]) -> Result<Embedded, Failure> {
+    let mut job = machine.begin(sequence(encoder, ids.len()))?;
+    let embedding = encoder.embed(ids, job.sequential());
+    let layers = job.sequential().reports().to_vec();
+    let timing = job.finish()?;
+    Ok(Embedded { embedding, layers, timing })
 }
 
 /// Embeds token ids densely in f64.
@@ -146,6 +151,8 @@ struct SentenceReport {
     read_bytes: u64,
     dense_12bit_bytes: u64,
     dense_fp32_bytes: u64,
+    #[serde(flatten)]
+    speed: Option<Speed>,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,17 +184,18 @@ pub fn command(args: &InferArgs) -> Result<(), Failure> {
     check(&machine, &encoder, tokens.iter().map(|t| t.ids.len()).max().unwrap_or(0))?;
 
     let bar = progress(2 * texts.len(), "embedding");
-    let results: Vec<(Array1<f64>, Embedded)> = tokens
+    let results = tokens
         .par_iter()
         .map(|t| {
             let dense = embed_dense(&encoder, &t.ids);
             bar.inc(1);
-            let embedded = embed(&machine, &encoder, &t.ids);
+            let embedded = embed(&machine, &encoder, &t.ids)?;
             bar.inc(1);
-            (dense, embedded)
+            Ok((dense, embedded))
         })
-        .collect();
+        .collect::<Result<Vec<(Array1<f64>, Embedded)>, Failure>>();
     bar.finish_and_clear();
+    let results = results?;
 
     let sentences: Vec<SentenceReport> = texts
         .iter()
@@ -208,6 +216,7 @@ pub fn command(args: &InferArgs) -> Result<(), Failure> {
                 read_bytes: total.read_bytes(),
                 dense_12bit_bytes: total.dense_12bit_bytes,
                 dense_fp32_bytes: total.dense_fp32_bytes,
+                speed: e.timing.as_ref().map(|t| Speed::of(&t.total, &machine.arch, total.ops)),
             }
         })
         .collect();

@@ -1,13 +1,19 @@
-//! `REPORT.json` and its summary. Keys that need a simulator are absent until there is one, not zero.
+//! `REPORT.json` and its summary. Keys that need a device with cycles are absent without one, not zero.
 
-use crate::device::{Device, Machine};
+mod speed;
+
+pub use speed::Speed;
+
+use crate::card::Counters;
+use crate::device::{Device, Machine, Run};
 use crate::workload::counts::{CountRow, CountTrace};
 use serde::Serialize;
+use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
+use spatten_arch::registers::Counter;
 use spatten_arch::toml_file::one_line;
 use spatten_golden::bitwidth_converter::plane_bytes;
 use spatten_golden::cascade::{LayerReport, Saturations};
-use spatten_golden::run::RunResult;
 use spatten_golden::trace::{Mode, Trace};
 use std::fmt::Write;
 
@@ -18,6 +24,8 @@ pub struct Report {
     device: Device,
     seed: u64,
     workload: WorkloadSummary,
+    #[serde(flatten)]
+    speed: Option<Speed>,
     ops: u64,
     dram: Dram,
     /// Tokens that entered each layer; in generation of the last step.
@@ -63,6 +71,9 @@ struct ReadBytes {
     k_msb: u64,
     k_lsb: u64,
     v: u64,
+    /// Parameters, maps and contexts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -72,6 +83,9 @@ struct Dram {
     write_bytes: Option<u64>,
     dense_12bit_bytes: u64,
     dense_fp32_bytes: u64,
+    /// Share of the bytes that the channels could have moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bandwidth_utilization: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -85,6 +99,12 @@ struct SaturationReport {
 #[derive(Debug, Clone, Default, Serialize)]
 struct TopK {
     calls: u64,
+    /// Of all selections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<u64>,
+    /// Of the longest one of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cycles: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -93,6 +113,8 @@ struct Layer {
     tokens_kept: usize,
     heads_kept: usize,
     query_rows: usize,
+    #[serde(flatten)]
+    speed: Option<Speed>,
     ops: u64,
     dram: Dram,
     rows: u64,
@@ -107,6 +129,8 @@ struct Step {
     heads_kept: Vec<usize>,
     refetched_rows: u64,
     read_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<u64>,
 }
 
 impl From<Saturations> for SaturationReport {
@@ -116,12 +140,19 @@ impl From<Saturations> for SaturationReport {
 }
 
 impl Dram {
-    fn of(r: &LayerReport) -> Self {
+    fn of(r: &LayerReport, counters: Option<&Counters>, arch: &ArchConfig) -> Self {
         Self {
-            read_bytes: ReadBytes { q: r.q_bytes, k_msb: r.k_msb_bytes, k_lsb: r.k_lsb_bytes, v: r.v_bytes },
-            write_bytes: Some(r.write_bytes),
+            read_bytes: ReadBytes {
+                q: r.q_bytes,
+                k_msb: r.k_msb_bytes,
+                k_lsb: r.k_lsb_bytes,
+                v: r.v_bytes,
+                other: counters.map(|c| c[Counter::ReadOther]),
+            },
+            write_bytes: Some(counters.map_or(r.write_bytes, |c| c[Counter::Write])),
             dense_12bit_bytes: r.dense_12bit_bytes,
             dense_fp32_bytes: r.dense_fp32_bytes,
+            bandwidth_utilization: counters.map(|c| speed::bandwidth_utilization(c, arch)),
         }
     }
 
@@ -131,16 +162,20 @@ impl Dram {
     }
 }
 
+impl TopK {
+    fn of(r: &LayerReport, counters: Option<&Counters>) -> Self {
+        Self {
+            calls: r.topk_calls,
+            cycles: counters.map(|c| c[Counter::TopkCycles]),
+            max_cycles: counters.map(|c| c.topk_longest),
+        }
+    }
+}
+
 impl Report {
     /// Of a run with tensors.
-    pub fn of_trace(
-        machine: &Machine,
-        seed: u64,
-        file: &str,
-        trace: &Trace,
-        ignored: &[String],
-        result: &RunResult,
-    ) -> Self {
+    pub fn of_trace(machine: &Machine, seed: u64, file: &str, trace: &Trace, ignored: &[String], run: &Run) -> Self {
+        let (result, timing, arch) = (&run.result, run.timing.as_ref(), &machine.arch);
         let layers = trace.layers();
         let mut per_layer = vec![LayerReport::default(); layers];
         for step in &result.reports {
@@ -148,13 +183,19 @@ impl Report {
                 *sum += layer;
             }
         }
+        // Of every layer over all steps, as far as the device counts.
+        let counted: Option<Vec<Counters>> = timing.map(|t| {
+            let mut sums = vec![Counters::default(); layers];
+            t.layers.chunks(layers).flat_map(|step| step.iter().enumerate()).for_each(|(l, c)| sums[l] += c);
+            sums
+        });
         let mut total = LayerReport::default();
         per_layer.iter().for_each(|l| total += l);
         let lengths = |lists: &[Vec<usize>]| lists.iter().take(layers).map(Vec::len).collect::<Vec<_>>();
         let last = result.passes.last().expect("a run has at least one pass");
         let mut notes = vec![];
         let dim = trace.head_dim();
-        if machine.device == Device::Golden && !HEAD_DIMS.contains(&dim) {
+        if machine.device != Device::Reference && !HEAD_DIMS.contains(&dim) {
             let padded = HEAD_DIMS.into_iter().find(|&d| d > dim).unwrap_or(dim);
             notes.push(format!("head dimension {dim} runs as {padded}, padded with zeros; bytes are those of {dim}"));
         }
@@ -170,11 +211,14 @@ impl Report {
                 .passes
                 .iter()
                 .zip(&result.reports)
-                .map(|(pass, reports)| Step {
+                .enumerate()
+                .map(|(step, (pass, reports))| Step {
                     tokens_kept: lengths(&pass.survivors),
                     heads_kept: lengths(&pass.heads),
                     refetched_rows: reports.iter().map(|r| r.refetched_rows).sum(),
                     read_bytes: reports.iter().map(LayerReport::read_bytes).sum(),
+                    cycles: timing
+                        .map(|t| t.layers[step * layers..][..layers].iter().map(|c| c[Counter::Cycles]).sum()),
                 })
                 .collect()
         } else {
@@ -196,8 +240,9 @@ impl Report {
                 keys: trace.keys(),
                 ignored_tensors: ignored.to_vec(),
             },
+            speed: timing.map(|t| Speed::of(&t.total, arch, total.ops)),
             ops: total.ops,
-            dram: Dram::of(&total),
+            dram: Dram::of(&total, timing.map(|t| &t.total), arch),
             tokens_kept: lengths(&last.survivors),
             heads_kept: lengths(&last.heads),
             rows: total.rows,
@@ -205,21 +250,23 @@ impl Report {
             saturations: total.saturations.total(),
             saturations_by_kind: total.saturations.into(),
             clamped_counts: total.clamped_counts,
-            topk: TopK { calls: total.topk_calls },
+            topk: TopK::of(&total, timing.map(|t| &t.total)),
             layers: per_layer
                 .iter()
                 .enumerate()
-                .map(|(layer, r)| Layer {
+                .map(|(layer, r)| (layer, r, counted.as_ref().map(|c| &c[layer])))
+                .map(|(layer, r, c)| Layer {
                     layer,
                     tokens_kept: r.tokens,
                     heads_kept: r.heads,
                     query_rows: r.queries,
+                    speed: c.map(|c| Speed::of(c, arch, r.ops)),
                     ops: r.ops,
-                    dram: Dram::of(r),
+                    dram: Dram::of(r, c, arch),
                     rows: r.rows,
                     refetched_rows: r.refetched_rows,
                     saturations: r.saturations.total(),
-                    topk: TopK { calls: r.topk_calls },
+                    topk: TopK::of(r, c),
                 })
                 .collect(),
             steps,
@@ -257,6 +304,10 @@ impl Report {
         let _ = writeln!(s, "dense fp32             {b32} B = {:.2} x", times(b32));
         let _ = writeln!(s, "operations             {}", self.ops);
         let _ = writeln!(s, "saturations            {}", self.saturations);
+        if let Some(speed) = &self.speed {
+            let bandwidth = self.dram.bandwidth_utilization.unwrap_or(0.0);
+            let _ = writeln!(s, "{}, channels {:.1} %", speed.summary(), 100.0 * bandwidth);
+        }
         for note in &self.notes {
             let _ = writeln!(s, "note: {note}");
         }
@@ -330,6 +381,7 @@ impl Report {
                 keys: most(|r| r.sentence_length),
                 ignored_tensors: vec![],
             },
+            speed: None,
             ops: layers.iter().map(|l| l.ops).sum(),
             dram,
             tokens_kept: layers.iter().map(|l| l.tokens_kept).collect(),
@@ -339,7 +391,7 @@ impl Report {
             saturations: 0,
             saturations_by_kind: SaturationReport::default(),
             clamped_counts: 0,
-            topk: TopK { calls: layers.iter().map(|l| l.topk.calls).sum() },
+            topk: TopK { calls: layers.iter().map(|l| l.topk.calls).sum(), ..TopK::default() },
             layers,
             steps: vec![],
             notes,

@@ -45,9 +45,9 @@ pub fn command(args: &RunArgs) -> Result<(), Failure> {
         Workload::Trace { trace, ignored } => {
             check_trace(&machine, &origin, trace)?;
             check_outputs(args)?;
-            let result = machine.run(trace);
-            let report = Report::of_trace(&machine, args.seed, &origin, trace, ignored, &result);
-            (args.out.is_some().then(|| tensors(trace, &result)), report)
+            let run = machine.run(trace)?;
+            let report = Report::of_trace(&machine, args.seed, &origin, trace, ignored, &run);
+            (args.out.is_some().then(|| tensors(trace, &run.result)), report)
         }
         Workload::Counts(counts) => {
             if args.out.is_some() {
@@ -55,8 +55,8 @@ pub fn command(args: &RunArgs) -> Result<(), Failure> {
                     "--out: {origin} has counts and no tensors, so there is no output"
                 )));
             }
-            if machine.device == Device::Reference || args.machine.plan.is_some() {
-                let what = if args.machine.plan.is_some() { "--plan" } else { "--device reference" };
+            if machine.device != Device::Golden || args.machine.plan.is_some() {
+                let what = if args.machine.plan.is_some() { "--plan".into() } else { format!("--device {device}") };
                 return Err(Failure::input(format!(
                     "{what}: {origin} has counts that are pruned and quantised already, expected no plan and device golden"
                 )));

@@ -1,8 +1,8 @@
 //! Registers and descriptors as a C header, for drivers that are not in Rust.
 
 use crate::descriptor::{
-    FieldSpec, HeadFactors, Importance, JOB_BYTES, Job, LayerParameters, MAX_QUEUE_LEVEL, Mode, Opcode,
-    PARAMETER_BYTES, Split, Status, ValueKeep, snake,
+    FieldSpec, HeadFactors, HeadState, Importance, JOB_BYTES, Job, LayerParameters, MAX_QUEUE_LEVEL, Mode, Opcode,
+    PARAMETER_BYTES, STATE_HEADER_BYTES, Split, Status, TokenState, ValueKeep, snake,
 };
 use crate::registers::{self, Counter, MAGIC, MAP_VERSION, PAGE_BYTES, Page};
 use std::fmt::Write;
@@ -59,6 +59,16 @@ pub fn text() -> String {
           #define SPATTEN_COMPLETION_ID(end) ((uint16_t)(end))\n\
           #define SPATTEN_COMPLETION_STATUS(end) (((end) >> 16) & 0xffu)\n\
           #define SPATTEN_COMPLETION_PHASE(end) ((end) >> 31)\n";
+    let _ = writeln!(s, "\n/* State block: 64 bits per token, then per head; `keys` as in the register `limits`. */");
+    let _ = writeln!(s, "#define SPATTEN_STATE_TOKEN(token) ({STATE_HEADER_BYTES} + 8 * (token))");
+    let _ = writeln!(s, "#define SPATTEN_STATE_HEAD(keys, head) ({STATE_HEADER_BYTES} + 8 * (keys) + 8 * (head))");
+    for (of, fields) in [("token", TokenState::FIELDS), ("head", HeadState::FIELDS)] {
+        for (name, low, bits, _) in fields {
+            let name = format!("SPATTEN_STATE_{of}_{name}").to_uppercase();
+            let mask = (u64::MAX >> (64 - bits)) << low;
+            let _ = writeln!(s, "#define {name}_SHIFT {low}\n#define {name}_MASK 0x{mask:016x}ull");
+        }
+    }
     s += "\n#endif\n";
     s
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  host memory                                   card memory
 //!  ring of jobs, 64 bytes each ----- layer ----> LayerParameters, HeadFactors [heads]
-//!  ring of completions, 16 each      begin ----> list of real tokens, map of pins
+//!  ring of completions, 16 each      begin ----> maps of real tokens and of pins
 //!                                    layer, read_state ----> state block (written), map of refetched rows (written)
 //! ```
 //! Numbers are little endian and lie on multiples of their size. Bytes of no field are 0. A *word address* names a word of
@@ -13,11 +13,13 @@
 //! by offset, relations between fields. What only the device knows comes after that: is there such a context, is it its turn.
 
 mod record;
+mod state;
 #[cfg(test)]
 mod tests;
 mod value_keep;
 
 pub use record::{Check, FieldSpec, Limit, Scalar, snake};
+pub use state::{HeadState, STATE_HEADER_BYTES, StateLayout, TokenState, context_bytes, refetched_stride};
 pub use value_keep::ValueKeep;
 
 use crate::ArchConfig;
@@ -168,27 +170,29 @@ record! {
         importance: Importance = 11, Check::Any;
         /// keys (`L1`), padding and steps to come included
         tokens: u16 = 12, Check::OneTo(most_keys);
-        /// query rows (`L0`), the last ones of the tokens; in mode `encoder` all of them
+        /// query rows (`L0`), the last ones of the tokens; in mode `encoder` all of them, in mode `decode` one per step to come
         rows: u16 = 14, Check::OneTo(most_keys);
         /// a pruned token goes on as a query
         kv_only: bool = 16, Check::Any;
         /// what a step drops is gone, and its row of the planes is free
         evict: bool = 17, Check::Any;
-        /// tokens that are real; the others are padding
-        real_tokens: u16 = 18, Check::UpTo(most_keys);
-        /// word address of their numbers, 16 bits each, ascending; not read where all are real
-        real_list: u32 = 20, Check::Any;
+        /// there is a map of real tokens; otherwise all that are there are real
+        padded: bool = 18, Check::Any;
+        /// in mode `decode` the step's own token is always kept, if it is real
+        pin_current: bool = 19, Check::Any;
+        /// word address of a map of tokens that are real, bit i for token i; in mode `decode` of those before the first step
+        real_map: u32 = 20, Check::Any;
         /// decay factor, `U1.16`
         gamma: u32 = 24, Check::Most(1 << DECAY_FRACTION);
-        /// the first so many real tokens are always kept
+        /// the first so many real tokens of those that are there are always kept
         pin_first: u16 = 28, Check::Any;
-        /// and the last so many of those that a step sees
+        /// and the last so many; in mode `decode` those that a step sees are there
         pin_last: u16 = 30, Check::Any;
         /// word address of a map of tokens that are always kept, bit i for token i
         pin_map: u32 = 32, Check::Any;
         /// there is such a map
         pinned: bool = 36, Check::Any;
-        /// word address of `context_bytes` that the device keeps for itself while other contexts run
+        /// word address of `context_bytes` that the device has for itself while other contexts run
         storage: u32 = 40, Check::Any;
     }
 }
@@ -202,13 +206,14 @@ record! {
 }
 
 record! {
-    /// Begins a generation step.
+    /// Begins a generation step: the first makes token `tokens - rows` the current one, each other the next. In mode `decode`
+    /// layers follow steps; there is none before the first.
     Step in JOB_BYTES {
-        /// the step's token becomes a key (it is not padding)
+        /// the current token becomes a key (it is not padding)
         joins: bool = 1, Check::Any;
         /// whose
         context: u16 = 4, Check::Context;
-        /// row of the planes that holds its K and V
+        /// row of the planes that holds its K and V: the token's number
         slot: u16 = 6, Check::UpTo(last_key);
     }
 }
@@ -226,21 +231,22 @@ record! {
         parameters: u32 = 8, Check::Any;
         /// in mode `decode`: the step's row in the planes of Q
         query: u16 = 12, Check::UpTo(last_key);
-        /// tokens that go on to the next layer; where there are fewer, all
+        /// tokens that go on to the next layer, as many as are pinned at least; where there are no more, all (65535: all)
         keep_tokens: u16 = 14, Check::Any;
-        /// heads that go on
+        /// heads that go on; where there are no more, all
         keep_heads: u16 = 16, Check::Any;
         /// the map of refetched rows is written
         write_refetched: bool = 18, Check::Any;
         /// share of the keys that a row sees whose V it reads (`ValueKeep`), `U1.31`
         keep_values: u32 = 20, Check::Most(1 << ValueKeep::FRACTION);
-        /// word address of the outputs of head 0
+        /// word address of the outputs of head 0: row i is the layer's query number i (of those left); 0 where it sees no key
         output: u32 = 24, Check::Any;
         /// words of a channel from the outputs of a head to those of the next
         output_stride: u32 = 28, Check::Any;
         /// word address of the state block
         state: u32 = 32, Check::Any;
-        /// word address of the map of refetched rows: `keys / 8` bytes per head, rounded up to whole words, bit i for row i
+        /// word address of the map of refetched rows: `keys_on_chip / 8` bytes per head, rounded up to whole word addresses
+        /// (`refetched_stride`), bit i for row i of the outputs; only of heads that are computed
         refetched: u32 = 36, Check::Any;
     }
 }
@@ -468,8 +474,7 @@ impl Job {
             Self::Begin(b) => {
                 let require = |holds, name| relation(holds, Status::Malformed, Begin::FIELDS, name);
                 require(b.heads % b.kv_heads == 0, "kv_heads")?;
-                require(b.rows <= b.tokens && (b.mode != Mode::Encoder || b.rows == b.tokens), "rows")?;
-                require(b.real_tokens <= b.tokens, "real_tokens")
+                require(b.rows <= b.tokens && (b.mode != Mode::Encoder || b.rows == b.tokens), "rows")
             }
             Self::CopyIn(c) | Self::CopyOut(c) => {
                 let require = |holds, name| relation(holds, Status::Malformed, Copy::FIELDS, name);
@@ -616,42 +621,6 @@ impl Completion {
     }
 }
 
-/// Where the parts of a state block lie, in bytes from its beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StateLayout {
-    /// Tokens and heads that are left, 32 bits each.
-    pub counts: usize,
-    /// Heads that are left: 16 bytes, bit i for head i.
-    pub heads: usize,
-    /// Numbers of the tokens that are left, 16 bits each, ascending.
-    pub tokens: usize,
-    /// Their importances, 64 bits each, in that order.
-    pub token_importance: usize,
-    /// Importances of all heads, 64 bits each.
-    pub head_importance: usize,
-    /// Bytes of the block.
-    pub bytes: usize,
-}
-
-impl StateLayout {
-    /// In a configuration. Parts begin on multiples of 128 bytes: in a new word, whatever a word is.
-    pub fn new(config: &ArchConfig) -> Self {
-        let part = |from: usize, bytes: usize| (from + bytes).next_multiple_of(128);
-        let keys = config.keys_on_chip;
-        let tokens = 128;
-        let token_importance = part(tokens, 2 * keys);
-        let head_importance = part(token_importance, 8 * keys);
-        let bytes = part(head_importance, 8 * MAX_HEADS);
-        Self { counts: 0, heads: 16, tokens, token_importance, head_importance, bytes }
-    }
-}
-
-/// Bytes of card memory that a context needs while others run: importance and rows of a token in 16 bytes, its numbers
-/// in the cache and among the survivors in 8, a head in 8, and counts.
-pub fn context_bytes(config: &ArchConfig) -> usize {
-    24 * config.keys_on_chip + 8 * MAX_HEADS + 128
-}
-
 fn table(fields: &[FieldSpec]) -> String {
     let mut out = String::from("| byte | field | bytes | allowed | meaning |\n| --- | --- | --- | --- | --- |\n");
     for f in fields {
@@ -694,25 +663,23 @@ pub fn parameters_markdown() -> String {
     format!("{}\n{}", table(LayerParameters::FIELDS), table(HeadFactors::FIELDS))
 }
 
-/// The state block in every named configuration.
+/// Where the parts of a state block lie in every named configuration, and what a token's and a head's eight bytes say.
 pub fn state_markdown() -> String {
     let mut out = String::from(
-        "| configuration | counts | heads | tokens | token importance | head importance | bytes | `context_bytes` |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| configuration | tokens | heads | bytes = `context_bytes` |\n\
+         | --- | --- | --- | --- |\n",
     );
     for name in ArchConfig::NAMES {
         let config = ArchConfig::named(name).expect("a named configuration");
         let s = StateLayout::new(&config);
-        out += &format!(
-            "| `{name}` | {} | {} | {} | {} | {} | {} | {} |\n",
-            s.counts,
-            s.heads,
-            s.tokens,
-            s.token_importance,
-            s.head_importance,
-            s.bytes,
-            context_bytes(&config)
-        );
+        out += &format!("| `{name}` | {} | {} | {} |\n", s.tokens, s.heads, s.bytes);
+    }
+    out += "\n| of | bits | field | meaning |\n| --- | --- | --- | --- |\n";
+    for (of, fields) in [("token", TokenState::FIELDS), ("head", HeadState::FIELDS)] {
+        for (name, low, bits, meaning) in fields {
+            let range = if *bits == 1 { low.to_string() } else { format!("{}..{low}", low + bits - 1) };
+            out += &format!("| {of} | {range} | `{name}` | {meaning} |\n");
+        }
     }
     out
 }

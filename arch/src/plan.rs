@@ -509,6 +509,12 @@ impl Plan {
         counts(layers, heads, h.keep_first_layers, h.r_start, h.r_end, h.keep.as_deref())
     }
 
+    /// Heads that layer `layer` computes where the plan names them, instead of a cascade.
+    pub fn masked_heads(&self, layer: usize) -> Option<Vec<usize>> {
+        let row = &self.heads.mask.as_ref()?[layer];
+        Some(row.iter().enumerate().filter(|(_, on)| **on == 1).map(|(h, _)| h).collect())
+    }
+
     /// Values kept of a row of `visible` surviving keys.
     pub fn value_count(&self, visible: usize) -> usize {
         ceil_count(self.values.keep * visible as f64).min(visible)

@@ -243,8 +243,9 @@ struct spatten_begin {
     uint16_t rows;
     uint8_t kv_only;
     uint8_t evict;
-    uint16_t real_tokens;
-    uint32_t real_list;
+    uint8_t padded;
+    uint8_t pin_current;
+    uint32_t real_map;
     uint32_t gamma;
     uint16_t pin_first;
     uint16_t pin_last;
@@ -267,8 +268,9 @@ _Static_assert(offsetof(struct spatten_begin, tokens) == 12, "tokens");
 _Static_assert(offsetof(struct spatten_begin, rows) == 14, "rows");
 _Static_assert(offsetof(struct spatten_begin, kv_only) == 16, "kv_only");
 _Static_assert(offsetof(struct spatten_begin, evict) == 17, "evict");
-_Static_assert(offsetof(struct spatten_begin, real_tokens) == 18, "real_tokens");
-_Static_assert(offsetof(struct spatten_begin, real_list) == 20, "real_list");
+_Static_assert(offsetof(struct spatten_begin, padded) == 18, "padded");
+_Static_assert(offsetof(struct spatten_begin, pin_current) == 19, "pin_current");
+_Static_assert(offsetof(struct spatten_begin, real_map) == 20, "real_map");
 _Static_assert(offsetof(struct spatten_begin, gamma) == 24, "gamma");
 _Static_assert(offsetof(struct spatten_begin, pin_first) == 28, "pin_first");
 _Static_assert(offsetof(struct spatten_begin, pin_last) == 30, "pin_last");
@@ -498,5 +500,25 @@ struct spatten_completion {
 #define SPATTEN_COMPLETION_ID(end) ((uint16_t)(end))
 #define SPATTEN_COMPLETION_STATUS(end) (((end) >> 16) & 0xffu)
 #define SPATTEN_COMPLETION_PHASE(end) ((end) >> 31)
+
+/* State block: 64 bits per token, then per head; `keys` as in the register `limits`. */
+#define SPATTEN_STATE_TOKEN(token) (128 + 8 * (token))
+#define SPATTEN_STATE_HEAD(keys, head) (128 + 8 * (keys) + 8 * (head))
+#define SPATTEN_STATE_TOKEN_IMPORTANCE_SHIFT 0
+#define SPATTEN_STATE_TOKEN_IMPORTANCE_MASK 0x0000000fffffffffull
+#define SPATTEN_STATE_TOKEN_ROWS_SHIFT 36
+#define SPATTEN_STATE_TOKEN_ROWS_MASK 0x0ffffff000000000ull
+#define SPATTEN_STATE_TOKEN_REAL_SHIFT 60
+#define SPATTEN_STATE_TOKEN_REAL_MASK 0x1000000000000000ull
+#define SPATTEN_STATE_TOKEN_PIN_MAP_SHIFT 61
+#define SPATTEN_STATE_TOKEN_PIN_MAP_MASK 0x2000000000000000ull
+#define SPATTEN_STATE_TOKEN_PINNED_SHIFT 62
+#define SPATTEN_STATE_TOKEN_PINNED_MASK 0x4000000000000000ull
+#define SPATTEN_STATE_TOKEN_ALIVE_SHIFT 63
+#define SPATTEN_STATE_TOKEN_ALIVE_MASK 0x8000000000000000ull
+#define SPATTEN_STATE_HEAD_IMPORTANCE_SHIFT 0
+#define SPATTEN_STATE_HEAD_IMPORTANCE_MASK 0x0000ffffffffffffull
+#define SPATTEN_STATE_HEAD_ALIVE_SHIFT 63
+#define SPATTEN_STATE_HEAD_ALIVE_MASK 0x8000000000000000ull
 
 #endif

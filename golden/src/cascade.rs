@@ -36,6 +36,36 @@ pub struct Sequence {
     pub scale: f64,
 }
 
+impl Sequence {
+    /// How many of the survivors each query sees, from the first; positions ascend.
+    pub fn visible(&self, queries: &[usize], survivors: &[usize]) -> Vec<usize> {
+        match self.mode {
+            Mode::Encoder => vec![survivors.len(); queries.len()],
+            _ => queries.iter().map(|q| survivors.partition_point(|p| p <= q)).collect(),
+        }
+    }
+
+    /// Which heads and which key-value heads are used where `heads` are computed.
+    pub fn used(&self, heads: &[usize]) -> (Vec<bool>, Vec<bool>) {
+        let group = self.heads / self.kv_heads;
+        let (mut used, mut used_kv) = (vec![false; self.heads], vec![false; self.kv_heads]);
+        for &h in heads {
+            (used[h], used_kv[h / group]) = (true, true);
+        }
+        (used, used_kv)
+    }
+
+    /// Bytes that a layer of generation step `step` (0 in the other modes) reads without pruning: at 12 bits, and in fp32.
+    pub fn dense_bytes(&self, step: usize) -> (u64, u64) {
+        let (keys, rows) = match self.mode {
+            Mode::Decode => (self.mask.len() - self.rows + step + 1, 1),
+            _ => (self.mask.len(), self.rows),
+        };
+        let elements = (rows * self.heads + 2 * keys * self.kv_heads) * self.head_dim;
+        (plane_bytes(elements, 12) as u64, 4 * elements as u64)
+    }
+}
+
 /// One head of one layer as a backend sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadJob<'a> {
@@ -344,7 +374,7 @@ impl<B: Backend> Cascade<B> {
             self.pinned[p] = pin.holds(p, rank, real.len());
         }
         self.token_counts = self.plan.token_counts(s.layers, real.len());
-        self.heads = self.heads_masked(0).unwrap_or_else(|| (0..s.heads).collect());
+        self.heads = self.plan.masked_heads(0).unwrap_or_else(|| (0..s.heads).collect());
         if self.step > 0
             && let Importance::Decay(gamma) = self.plan.tokens.importance
         {
@@ -364,12 +394,6 @@ impl<B: Backend> Cascade<B> {
         assert_eq!(self.layer, self.sequence.layers, "layers done before the next step");
         self.step += 1;
         self.begin();
-    }
-
-    fn heads_masked(&self, layer: usize) -> Option<Vec<usize>> {
-        let mask = self.plan.heads.mask.as_ref()?;
-        let row = &mask[layer.min(self.sequence.layers - 1)];
-        Some(row.iter().enumerate().filter(|(_, on)| **on == 1).map(|(h, _)| h).collect())
     }
 
     /// Token scores as they are ranked, real values, `[L1]`.
@@ -445,13 +469,7 @@ impl<B: Backend> Cascade<B> {
                 bytes(1, bits(Tensor::K).0 + bits(Tensor::K).1) + bytes(1, bits(Tensor::V).0 + bits(Tensor::V).1);
             report.write_bytes += s.kv_heads as u64 * appended;
         }
-        let (dense_keys, dense_rows) = match s.mode {
-            Mode::Decode => ((s.mask.len() - s.rows + self.step + 1), 1),
-            _ => (s.mask.len(), s.rows),
-        };
-        let elements = (dense_rows * s.heads + 2 * dense_keys * s.kv_heads) * dim;
-        report.dense_12bit_bytes = plane_bytes(elements, 12) as u64;
-        report.dense_fp32_bytes = 4 * elements as u64;
+        (report.dense_12bit_bytes, report.dense_fp32_bytes) = s.dense_bytes(self.step);
     }
 }
 
@@ -479,11 +497,7 @@ impl<B: Backend> Attention for Cascade<B> {
         assert_eq!(input.v.dim(), (kv_heads, keys, dim), "shape of v in layer {}", self.layer);
 
         let group = heads / kv_heads;
-        let mut used = vec![false; heads];
-        let mut used_kv = vec![false; kv_heads];
-        for &h in &self.heads {
-            (used[h], used_kv[h / group]) = (true, true);
-        }
+        let (used, used_kv) = self.sequence.used(&self.heads);
         let importance = self.plan.tokens.importance;
         let absmax = Tensor::ALL.map(|t| self.absmax(t).map(<[f64]>::to_vec));
         let context = LayerContext {
@@ -495,10 +509,7 @@ impl<B: Backend> Attention for Cascade<B> {
         };
         let (layer, norm_saturations) = self.backend.load(&input, self.quantiser.as_ref(), &context);
 
-        let visible: Vec<usize> = match self.sequence.mode {
-            Mode::Encoder => vec![keys; queries],
-            _ => self.queries.iter().map(|q| self.survivors.partition_point(|p| p <= q)).collect(),
-        };
+        let visible = self.sequence.visible(&self.queries, &self.survivors);
         let jobs: Vec<HeadJob<'_>> = self
             .heads
             .iter()
@@ -596,7 +607,7 @@ impl<B: Backend> Cascade<B> {
                 self.queries.retain(|q| survivors.binary_search(q).is_ok());
             }
         }
-        if let Some(masked) = self.heads_masked(self.layer) {
+        if let Some(masked) = self.plan.masked_heads(self.layer) {
             self.heads = masked;
             return;
         }

@@ -11,7 +11,7 @@ use crate::attention::LayerInput;
 use crate::bitwidth_converter::Conversion;
 use crate::cascade::{Backend, HeadJob, HeadResult, LayerContext, ScoreKind};
 use crate::dot_product::{self, ScaleFactor};
-use crate::quantiser::{Quantised, Quantiser, Step};
+use crate::quantiser::{self, Quantised, Quantiser, Step};
 use crate::{importance_accumulator, multiply_value, radix_select, requant_decision, softmax, top_k};
 use ndarray::{Array2, ArrayView1};
 use spatten_arch::ArchConfig;
@@ -87,13 +87,14 @@ pub fn norm_unit(largest: f64) -> f64 {
 
 /// One head of one tensor as operands.
 #[derive(Debug)]
-struct Operands {
+pub struct Operands {
     full: Array2<i16>,
     first: Option<Array2<i16>>,
     /// `token_scale [rows]`; empty where all are 1.0.
     token_scale: Vec<u32>,
     /// Real value of an operand of 1 at token scale 1.0.
     unit: f64,
+    conversion: Conversion,
 }
 
 impl Operands {
@@ -108,7 +109,33 @@ impl Operands {
                 steps.iter().map(|s| if largest == 0.0 { 0 } else { (s / largest * one).round() as u32 }).collect()
             }
         };
-        Self { full: shift(q.full), first: q.first.map(shift), token_scale, unit: largest * (-f64::from(align)).exp2() }
+        let unit = largest * (-f64::from(align)).exp2();
+        Self { full: shift(q.full), first: q.first.map(shift), token_scale, unit, conversion }
+    }
+
+    /// How its planes become operands.
+    pub fn conversion(&self) -> Conversion {
+        self.conversion
+    }
+
+    /// A row as its planes hold it, MSB and LSB fields; without an LSB plane, all bits and 0.
+    pub fn fields(&self, row: usize) -> impl Iterator<Item = (i32, i32)> + '_ {
+        let Conversion { lsb_bits, split, .. } = self.conversion;
+        let align = self.conversion.align();
+        self.full.row(row).into_iter().map(move |&x| match i32::from(x) >> align {
+            value if lsb_bits == 0 => (value, 0),
+            value => quantiser::split(value, lsb_bits, split),
+        })
+    }
+
+    /// `token_scale [rows]`; empty where all are 1.0.
+    pub fn token_scales(&self) -> &[u32] {
+        &self.token_scale
+    }
+
+    /// Real value of an operand of 1 at token scale 1.0.
+    pub fn unit(&self) -> f64 {
+        self.unit
     }
 
     fn rows(&self, all: bool) -> &Array2<i16> {
@@ -137,6 +164,40 @@ pub struct FixedLayer {
     threshold_inverse: Option<u64>,
 }
 
+impl FixedLayer {
+    /// One tensor, by head.
+    pub fn tensor(&self, tensor: Tensor) -> &[Operands] {
+        [&self.q, &self.k, &self.v][tensor as usize]
+    }
+
+    /// From products to logits, for a query row of a head; `None`: for rows of token scale 1.0.
+    pub fn logit_factor(&self, head: usize, kv_head: usize, row: Option<usize>) -> ScaleFactor {
+        let (q, k) = (&self.q[head], &self.k[kv_head]);
+        match row.and_then(|row| q.token_scale.get(row)) {
+            None => ScaleFactor::for_logits(q.unit * k.unit * self.scale),
+            Some(&s) => {
+                let relative = f64::from(s) * (-f64::from(TOKEN_SCALE_FRACTION)).exp2();
+                ScaleFactor::for_logits(q.unit * relative * k.unit * self.scale)
+            }
+        }
+    }
+
+    /// From outputs to head importance, for heads of a key-value head.
+    pub fn head_factor(&self, kv_head: usize) -> ScaleFactor {
+        self.head_factor[kv_head]
+    }
+
+    /// `value_norm [survivors]` of a key-value head; absent unless importance is value-weighted.
+    pub fn norms(&self, kv_head: usize) -> Option<&[u32]> {
+        self.norms.get(kv_head).map(Vec::as_slice)
+    }
+
+    /// `1 / threshold` of a progressive plan.
+    pub fn threshold_inverse(&self) -> Option<u64> {
+        self.threshold_inverse
+    }
+}
+
 fn row_slice<'a>(row: ArrayView1<'a, i16>) -> &'a [i16] {
     row.to_slice().expect("rows are contiguous")
 }
@@ -158,6 +219,11 @@ impl Fixed {
             Some((what, found, limit)) => Err(CapacityError { what, found, arch: config.name.clone(), limit }),
             None => Ok(()),
         }
+    }
+
+    /// Real value of an output of 1.
+    pub fn output_step(&self, layer: &FixedLayer, kv_head: usize) -> f64 {
+        self.formats.output.value(1) * layer.v[kv_head].unit
     }
 
     /// Logits of a row; counts those that saturate.
@@ -266,8 +332,8 @@ impl Backend for Fixed {
         let rows = job.visible.len();
         let mut result = HeadResult::new(rows, keys, dim);
         let norms = layer.norms.get(job.kv_head);
-        let shared_factor = ScaleFactor::for_logits(q.unit * k.unit * layer.scale);
-        let output_step = self.formats.output.value(1) * v.unit;
+        let shared_factor = layer.logit_factor(job.head, job.kv_head, None);
+        let output_step = self.output_step(layer, job.kv_head);
         let mut logits = Vec::with_capacity(keys);
         let mut exponentials = softmax::Row::default();
         let mut increments = vec![0u64; keys];
@@ -278,13 +344,8 @@ impl Backend for Fixed {
             if visible == 0 {
                 continue;
             }
-            let factor = match q.token_scale.get(row) {
-                None => shared_factor,
-                Some(&s) => {
-                    let relative = f64::from(s) * (-f64::from(TOKEN_SCALE_FRACTION)).exp2();
-                    ScaleFactor::for_logits(q.unit * relative * k.unit * layer.scale)
-                }
-            };
+            let own = || layer.logit_factor(job.head, job.kv_head, Some(row));
+            let factor = if q.token_scale.is_empty() { shared_factor } else { own() };
             let mut pass = RowPass { q, k, row, visible, factor, all: layer.threshold_inverse.is_none() };
             let mut passes = 1;
             result.saturations.logit += self.logits(&pass, &mut logits);

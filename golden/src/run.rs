@@ -70,24 +70,68 @@ pub fn run_observed<B: Backend>(
     calibration: Option<Calibration>,
     layer_done: &mut dyn FnMut(),
 ) -> RunResult {
-    let (layers, heads) = (trace.layers(), trace.heads());
-    let calibration = match (calibration, trace.mode) {
+    let calibration = calibration_of(trace, calibration);
+    run_on(trace, &mut Cascade::new(sequence_of(trace), plan, backend, calibration), layer_done)
+}
+
+/// The calibration that a run of a trace needs, if any: the given one, in generation that of the trace.
+pub fn calibration_of(trace: &Trace, given: Option<Calibration>) -> Option<Calibration> {
+    match (given, trace.mode) {
         (None, Mode::Decode) => Some(calibrate(trace)),
         (given, _) => given,
-    };
-    let sequence = Sequence {
-        layers,
-        heads,
+    }
+}
+
+/// The sequence of a trace.
+pub fn sequence_of(trace: &Trace) -> Sequence {
+    Sequence {
+        layers: trace.layers(),
+        heads: trace.heads(),
         kv_heads: trace.kv_heads(),
         head_dim: trace.head_dim(),
         rows: trace.rows(),
         mask: trace.mask.clone(),
         mode: trace.mode,
         scale: trace.scale,
-    };
+    }
+}
+
+/// What a run asks of a device besides attention.
+pub trait Sequential: Attention {
+    /// Begins the next generation step.
+    fn next_step(&mut self);
+    /// Token scores as they are ranked, real values, `[L1]`.
+    fn token_importance(&self) -> Vec<f64>;
+    /// Head scores, real values, `[heads]`.
+    fn head_importance(&self) -> Vec<f64>;
+    /// One report per layer and step so far.
+    fn reports(&self) -> &[LayerReport];
+}
+
+impl<B: Backend> Sequential for Cascade<B> {
+    #[track_caller]
+    fn next_step(&mut self) {
+        Cascade::next_step(self);
+    }
+
+    fn token_importance(&self) -> Vec<f64> {
+        Cascade::token_importance(self)
+    }
+
+    fn head_importance(&self) -> Vec<f64> {
+        Cascade::head_importance(self)
+    }
+
+    fn reports(&self) -> &[LayerReport] {
+        Cascade::reports(self)
+    }
+}
+
+/// Runs a trace on a device that has begun the trace's sequence.
+pub fn run_on(trace: &Trace, device: &mut dyn Sequential, layer_done: &mut dyn FnMut()) -> RunResult {
+    let (layers, heads) = (trace.layers(), trace.heads());
     let steps = if trace.mode == Mode::Decode { trace.rows() } else { 1 };
     let first_row = trace.keys() - trace.rows();
-    let mut cascade = Cascade::new(sequence, plan, backend, calibration);
     let mut result = RunResult {
         out: Array4::zeros(trace.q.raw_dim()),
         refetched: Array3::from_elem((layers, heads, trace.rows()), false),
@@ -98,17 +142,17 @@ pub fn run_observed<B: Backend>(
     };
     for step in 0..steps {
         if step > 0 {
-            cascade.next_step();
+            device.next_step();
         }
         let mut pass = Pass::default();
         for layer in 0..layers {
-            pass.survivors.push(cascade.survivors().to_vec());
-            pass.heads.push(cascade.heads_alive().to_vec());
-            let rows: Vec<usize> = cascade.queries().iter().map(|p| p - first_row).collect();
+            pass.survivors.push(device.survivors().to_vec());
+            pass.heads.push(device.heads_alive().to_vec());
+            let rows: Vec<usize> = device.queries().iter().map(|p| p - first_row).collect();
             let q = gather(trace.q.view(), layer, &rows);
-            let k = gather(trace.k.view(), layer, cascade.survivors());
-            let v = gather(trace.v.view(), layer, cascade.survivors());
-            let LayerOutput { out, refetched } = cascade.layer(LayerInput { q: q.view(), k: k.view(), v: v.view() });
+            let k = gather(trace.k.view(), layer, device.survivors());
+            let v = gather(trace.v.view(), layer, device.survivors());
+            let LayerOutput { out, refetched } = device.layer(LayerInput { q: q.view(), k: k.view(), v: v.view() });
             for (i, &row) in rows.iter().enumerate() {
                 result
                     .out
@@ -119,14 +163,14 @@ pub fn run_observed<B: Backend>(
                     result.refetched[[layer, head, row]] = refetched[[head, i]];
                 }
             }
-            result.token_importance[layer] = cascade.token_importance();
-            result.head_importance[layer] = cascade.head_importance();
+            result.token_importance[layer] = device.token_importance();
+            result.head_importance[layer] = device.head_importance();
             layer_done();
         }
-        pass.survivors.push(cascade.survivors().to_vec());
-        pass.heads.push(cascade.heads_alive().to_vec());
+        pass.survivors.push(device.survivors().to_vec());
+        pass.heads.push(device.heads_alive().to_vec());
         result.passes.push(pass);
     }
-    result.reports = cascade.reports().chunks(layers).map(<[LayerReport]>::to_vec).collect();
+    result.reports = device.reports().chunks(layers).map(<[LayerReport]>::to_vec).collect();
     result
 }

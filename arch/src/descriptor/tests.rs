@@ -68,12 +68,11 @@ fn relate(opcode: Opcode, bytes: &mut [u8; JOB_BYTES]) {
     match opcode {
         Opcode::Begin => {
             let (mode, heads, kv_heads) = (bytes[1], number(bytes, 6), number(bytes, 8));
-            let (tokens, rows, real) = (number(bytes, 12), number(bytes, 14), number(bytes, 18));
+            let (tokens, rows) = (number(bytes, 12), number(bytes, 14));
             let mut set = |at: usize, value: u16| bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
             let divisor = (1..=heads).filter(|d| heads % d == 0 && *d <= kv_heads).max().unwrap();
             set(8, divisor);
             set(14, if mode == 0 { tokens } else { rows.min(tokens) });
-            set(18, real.min(tokens));
         }
         Opcode::CopyIn | Opcode::CopyOut => {
             set(8, 64);
@@ -175,11 +174,10 @@ fn every_field_refuses_what_it_must_not_hold_and_says_where() {
 fn relations_between_fields_are_checked() {
     let (mut checks, mut rng, config) = (Checks::new("descriptor_relations"), Rng::new(5), ArchConfig::eighth());
     type Changes = &'static [(usize, u16)];
-    let cases: [(Opcode, Changes, usize); 8] = [
+    let cases: [(Opcode, Changes, usize); 7] = [
         (Opcode::Begin, &[(6, 12), (8, 5)], 8),
         (Opcode::Begin, &[(6, 4), (8, 8)], 8),
         (Opcode::Begin, &[(12, 64), (14, 65)], 14),
-        (Opcode::Begin, &[(12, 64), (14, 64), (18, 65)], 18),
         (Opcode::CopyIn, &[(8, 32)], 8),
         (Opcode::CopyIn, &[(20, 0), (22, 0)], 20),
         (Opcode::CopyOut, &[(20, 65)], 20),
@@ -207,7 +205,7 @@ fn relations_between_fields_are_checked() {
     let factor = HeadFactors { logit: 1 << 24, importance: 0 };
     let fault = Fault { status: Status::Malformed, offset: 128 + 8 * 3, parameters: true };
     checks.eq(HeadFactors::decode(&factor.encode(), 3, &config), Err(fault), || "a factor of 25 bits".into());
-    checks.finish(8 + 1 + 6 + 1);
+    checks.finish(7 + 1 + 6 + 1);
 }
 
 #[test]
@@ -221,14 +219,52 @@ fn faults_are_one_line() {
 fn parts_of_a_state_block_do_not_overlap() {
     for config in configurations() {
         let s = StateLayout::new(&config);
-        let keys = config.keys_on_chip;
-        assert!(s.counts + 8 <= s.heads && s.heads + MAX_HEADS / 8 <= s.tokens);
-        assert!(s.tokens + 2 * keys <= s.token_importance && s.token_importance + 8 * keys <= s.head_importance);
-        assert!(s.head_importance + 8 * MAX_HEADS <= s.bytes);
-        for at in [s.tokens, s.token_importance, s.head_importance, s.bytes] {
-            assert_eq!(at % config.channel_bytes, 0);
+        assert!(8 <= s.tokens && s.token(config.keys_on_chip) <= s.heads && s.head(MAX_HEADS) <= s.bytes);
+        for at in [s.tokens, s.heads, s.bytes] {
+            assert_eq!(at % 128, 0);
         }
+        assert_eq!(context_bytes(&config), s.bytes);
+        // As the C header computes them.
+        assert_eq!((s.token(3), s.head(5)), (128 + 8 * 3, 128 + 8 * config.keys_on_chip + 8 * 5));
     }
+}
+
+#[test]
+fn states_of_tokens_and_heads_lie_where_the_table_says() {
+    let (mut checks, mut rng) = (Checks::new("descriptor_states"), Rng::new(7));
+    let formats = crate::format::Formats::new(&ArchConfig::paper());
+    assert_eq!(TokenState::FIELDS[0].2, formats.token_importance.width());
+    assert_eq!(HeadState::FIELDS[0].2, formats.head_importance.width());
+    for fields in [TokenState::FIELDS, HeadState::FIELDS] {
+        let ends = fields.iter().map(|(_, low, bits, _)| low + bits);
+        checks.that(fields.iter().skip(1).zip(ends).all(|(f, end)| f.1 >= end), || "overlap".into());
+    }
+    for _ in 0..1000 {
+        let word = rng.bits();
+        let part = |fields: &[(&str, u32, u32, &str)], i: usize| word >> fields[i].1 & ((1 << fields[i].2) - 1);
+        let token = TokenState::decode(word.to_le_bytes());
+        let parts = [
+            token.importance,
+            token.rows.into(),
+            token.real.into(),
+            token.pin_map.into(),
+            token.pinned.into(),
+            token.alive.into(),
+        ];
+        checks.eq(parts, std::array::from_fn(|i| part(TokenState::FIELDS, i)), || format!("{word:#x}"));
+        checks.eq(token.encode(), word.to_le_bytes(), || format!("{word:#x}"));
+        let head = HeadState::decode(word.to_le_bytes());
+        let parts = [head.importance, head.alive.into()];
+        checks.eq(parts, std::array::from_fn(|i| part(HeadState::FIELDS, i)), || format!("{word:#x}"));
+        checks.eq(HeadState::decode(head.encode()), head, || format!("{word:#x}"));
+    }
+    checks.finish(2 + 4000);
+}
+
+#[test]
+#[should_panic(expected = "rows = 0x1000000 has more than 24 bits")]
+fn a_state_with_too_many_bits_is_refused() {
+    TokenState { rows: 1 << 24, ..TokenState::default() }.encode();
 }
 
 #[test]
