@@ -27,7 +27,7 @@ fn bench(
     let id = |rng: &mut Rng| rng.below(1 << w.id) as u32;
     let (mut inputs, mut outputs): ([Vec<Input>; 4], [Vec<Output>; 4]) = Default::default();
     for _ in 0..each {
-        let (address, number) = (rng.bits() as u32, id(&mut rng));
+        let (address, number) = (rng.bits() >> (64 - w.address), id(&mut rng));
         inputs[0].push(Input::Request(address, number, w));
         outputs[0].push(Output::ReadAddress(address, number, w));
         // Now and then an error; OKAY and EXOKAY are none.
@@ -38,7 +38,7 @@ fn bench(
         let (data, number) = (word(w.bytes, &mut rng), id(&mut rng));
         inputs[1].push(Input::Read(number, data.clone(), read, w));
         outputs[1].push(Output::Response(number, data, w));
-        let (address, data) = (rng.bits() as u32, word(w.bytes, &mut rng));
+        let (address, data) = (rng.bits() >> (64 - w.address), word(w.bytes, &mut rng));
         let strobe = (u128::from(rng.bits()) << 64 | u128::from(rng.bits())) & (u128::MAX >> (128 - w.bytes));
         inputs[2].push(Input::Write(address, data.clone(), strobe, w));
         outputs[2].push(Output::WriteAddress(address, w));

@@ -223,7 +223,9 @@ fn check(
                 }
             }
         }
-        model.clock(taken, |i| there[i], |i| ports[i]);
+        let asked = model.asks().is_some_and(|i| there[i]);
+        let shown = model.looks().map_or(0, |i| ports[i]);
+        model.clock(taken, asked, shown);
         rtl.step().map_err(|e| e.to_string())?;
         if let Some(i) = popped {
             there[i] = false;

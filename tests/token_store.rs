@@ -146,13 +146,15 @@ impl Store {
             Op::Dump => {
                 let (from, to) = (0, 1 + rng.below(self.tokens.len() as u64) as usize);
                 let base = rng.bits() as u32;
+                let first = rng.below(self.config.channels as u64) as usize;
                 let states: Vec<u64> = self.tokens[from..to].iter().map(Token::state).collect();
                 for (i, part) in states.chunks(self.config.channel_bytes / 8).enumerate() {
-                    let (channel, behind) = (i % self.config.channels, i / self.config.channels);
+                    let number = first + i;
+                    let (channel, behind) = (number % self.config.channels, number / self.config.channels);
                     let address = base.wrapping_add(behind as u32);
                     self.work.outputs[5].push(Output::Word(channel, address, part.to_vec(), w));
                 }
-                self.command(op, false, from, to, base.into(), 0, to - from);
+                self.command(op, false, from, to, base.into(), first as u64, to - from);
             }
             _ => unreachable!("{op:?} is no walk of this test"),
         }

@@ -12,6 +12,7 @@
 //! | [`layout`] | where planes of packed elements, rows of outputs and blocks of bytes lie in card memory |
 //! | [`element`] | what the bits of a packed element are worth as an operand |
 //! | [`content`] | what a fetched plane holds: the tags of jobs |
+//! | [`firmware`] | its program, and what that is connected to |
 //! | [`micro`] | instructions of `controller` |
 //! | [`registers`] | the registers of the PCIe function |
 //! | [`descriptor`] | jobs, completions, and what they name in card memory |
@@ -26,6 +27,7 @@ pub mod config;
 pub mod content;
 pub mod descriptor;
 pub mod element;
+pub mod firmware;
 pub mod format;
 pub mod layout;
 pub mod lfsr;

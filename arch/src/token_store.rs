@@ -40,7 +40,7 @@ pub enum Op {
     Take = 6,
     /// Gives `load`. Counts them.
     Load = 7,
-    /// Gives `word`: 8 bytes each, from word address `x` on, as `layout::Linear` says.
+    /// Gives `word`: 8 bytes each, from channel `y` of word address `x` on, as `layout::Linear` says.
     Dump = 8,
     /// Value and flags become `x` (as `Dump` gives them).
     Put = 9,

@@ -128,6 +128,7 @@ pub struct AxiMaster {
     words: Fifo,
     addresses: Fifo,
     written: Fifo,
+    read_word: Wire<Local>,
     writes: Signal<Local, Bit>,
     failed: Dff<Bit>,
     answered: Dff<Bit>,
@@ -135,13 +136,22 @@ pub struct AxiMaster {
 }
 
 impl AxiMaster {
-    /// For a configuration.
+    /// Of a memory channel. An id has one bit more than the fetcher's: whose the word is.
     pub fn new(config: &ArchConfig) -> Self {
+        Self::sized("axi_master", config.channel_bytes, ADDRESS_BITS, id_bits(config) + 1)
+    }
+
+    /// Of host memory, in words as those of card memory; there is one request at a time.
+    pub fn host(config: &ArchConfig) -> Self {
         let bytes = config.channel_bytes;
+        Self::sized("axi_master_host", bytes, 64 - bytes.ilog2() as usize, 1)
+    }
+
+    /// For words of `bytes` and numbers of words of `address` bits.
+    fn sized(name: &str, bytes: usize, address: usize, id: usize) -> Self {
         let (word, size) = (8 * bytes, bytes.ilog2() as usize);
-        let id = id_bits(config);
         Self {
-            name: ModuleName::new("axi_master"),
+            name: ModuleName::new(name),
             unused: Waiver::new(
                 "UNUSEDSIGNAL",
                 "Bit 0 of an AXI response tells kinds of success, and kinds of failure, apart.",
@@ -150,7 +160,7 @@ impl AxiMaster {
             reset: Default::default(),
             request_valid: Default::default(),
             request_ready: Default::default(),
-            request_address: Wire::unsigned(ADDRESS_BITS),
+            request_address: Wire::unsigned(address),
             request_id: Wire::unsigned(id),
             response_valid: Default::default(),
             response_ready: Default::default(),
@@ -158,7 +168,7 @@ impl AxiMaster {
             response_data: Wire::unsigned(word),
             write_valid: Default::default(),
             write_ready: Default::default(),
-            write_address: Wire::unsigned(ADDRESS_BITS),
+            write_address: Wire::unsigned(address),
             write_data: Wire::unsigned(word),
             write_strobe: Wire::unsigned(bytes),
             acknowledge_valid: Default::default(),
@@ -167,7 +177,7 @@ impl AxiMaster {
             clear: Default::default(),
             ar_valid: Default::default(),
             ar_ready: Default::default(),
-            ar_address: Wire::unsigned(ADDRESS_BITS + size),
+            ar_address: Wire::unsigned(address + size),
             ar_id: Wire::unsigned(id),
             ar_length: Wire::unsigned(8),
             ar_size: Wire::unsigned(3),
@@ -179,7 +189,7 @@ impl AxiMaster {
             r_response: Wire::unsigned(2),
             aw_valid: Default::default(),
             aw_ready: Default::default(),
-            aw_address: Wire::unsigned(ADDRESS_BITS + size),
+            aw_address: Wire::unsigned(address + size),
             aw_length: Wire::unsigned(8),
             aw_size: Wire::unsigned(3),
             aw_burst: Wire::unsigned(2),
@@ -193,13 +203,14 @@ impl AxiMaster {
             b_response: Wire::unsigned(2),
             size: Param::new(size),
             burst: Param::new(INCREMENT),
-            address_bits: Param::new(ADDRESS_BITS),
+            address_bits: Param::new(address),
             id_bits: Param::new(id),
             word_bits: Param::new(word),
-            reads: Fifo::new(ADDRESS_BITS + id, BEATS),
+            reads: Fifo::new(address + id, BEATS),
             words: Fifo::new(id + word, BEATS),
-            addresses: Fifo::new(ADDRESS_BITS, BEATS),
+            addresses: Fifo::new(address, BEATS),
             written: Fifo::new(word + bytes, BEATS),
+            read_word: Wire::unsigned(address),
             writes: Default::default(),
             failed: Default::default(),
             answered: Default::default(),
@@ -224,7 +235,8 @@ impl Logic for AxiMaster {
         self.reads.in_data.next = (self.request_id.val() << self.address_bits.val()) | self.request_address.val();
         self.ar_valid.next = self.reads.out_valid.val();
         self.reads.out_ready.next = self.ar_ready.val();
-        self.ar_address.next = (self.reads.out_data.val() & ((1 << self.address_bits.val()) - 1)) << self.size.val();
+        self.read_word.next = self.reads.out_data.val();
+        self.ar_address.next = self.read_word.val() << self.size.val();
         self.ar_id.next = self.reads.out_data.val() >> self.address_bits.val();
         self.ar_length.next = 0.into();
         self.ar_size.next = self.size.val().into();

@@ -23,6 +23,7 @@ pub mod attention_core;
 pub mod axi_master;
 pub mod bitwidth_converter;
 pub mod credits;
+pub mod chip;
 pub mod controller;
 pub mod crossbar;
 pub mod csr;

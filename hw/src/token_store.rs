@@ -700,7 +700,7 @@ impl Logic for TokenStore {
                     self.filled.d.next = 0.into();
                     self.in_full.d.next = false;
                     self.in_ended.d.next = false;
-                    self.channel.d.next = 0.into();
+                    self.channel.d.next = self.command_y.val();
                     self.address.d.next = self.command_x.val();
                 }
             }

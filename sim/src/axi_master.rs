@@ -15,12 +15,20 @@ pub struct Widths {
     pub bytes: u32,
     /// Bits of a request's id.
     pub id: u32,
+    /// Bits of a word's number.
+    pub address: u32,
 }
 
 impl Widths {
     /// In a configuration.
     pub fn of(config: &ArchConfig) -> Self {
-        Self { bytes: config.channel_bytes as u32, id: id_bits(config) }
+        Self { bytes: config.channel_bytes as u32, id: id_bits(config) + 1, address: ADDRESS_BITS as u32 }
+    }
+
+    /// Of the host's memory.
+    pub fn host(config: &ArchConfig) -> Self {
+        let bytes = config.channel_bytes as u32;
+        Self { bytes, id: 1, address: 64 - bytes.ilog2() }
     }
 
     fn size(&self) -> u32 {
@@ -32,11 +40,11 @@ impl Widths {
 #[derive(Debug, Clone)]
 pub enum Input {
     /// On stream 0, `request`: word of the channel, and id.
-    Request(u32, u32, Widths),
+    Request(u64, u32, Widths),
     /// On stream 1, `r`: id, word, response.
     Read(u32, Bits, u8, Widths),
     /// On stream 2, `write`: word of the channel, word, strobe.
-    Write(u32, Bits, u128, Widths),
+    Write(u64, Bits, u128, Widths),
     /// On stream 3, `b`: response.
     Written(u8),
 }
@@ -50,7 +58,7 @@ impl Beat for Input {
     fn fields(&self) -> Vec<Field> {
         match self {
             Self::Request(address, id, w) => vec![
-                Field::value("address", (*address).into(), ADDRESS_BITS as u32),
+                Field::value("address", *address, w.address),
                 Field::value("id", (*id).into(), w.id),
             ],
             Self::Read(id, data, response, w) => vec![
@@ -59,7 +67,7 @@ impl Beat for Input {
                 Field::value("response", (*response).into(), 2),
             ],
             Self::Write(address, data, bytes, w) => vec![
-                Field::value("address", (*address).into(), ADDRESS_BITS as u32),
+                Field::value("address", *address, w.address),
                 Field::bits("data", data.clone()),
                 strobe(*bytes, w.bytes),
             ],
@@ -72,20 +80,20 @@ impl Beat for Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// On stream 0, `ar`: word, and id.
-    ReadAddress(u32, u32, Widths),
+    ReadAddress(u64, u32, Widths),
     /// On stream 1, `response`: id, and word.
     Response(u32, Bits, Widths),
     /// On stream 2, `aw`: word.
-    WriteAddress(u32, Widths),
+    WriteAddress(u64, Widths),
     /// On stream 3, `w`: word, and strobe.
     WriteData(Bits, u128, Widths),
 }
 
 impl Beat for Output {
     fn fields(&self) -> Vec<Field> {
-        let address = |word: u32, w: &Widths| {
+        let address = |word: u64, w: &Widths| {
             vec![
-                Field::value("address", u64::from(word) << w.size(), ADDRESS_BITS as u32 + w.size()),
+                Field::value("address", word << w.size(), w.address + w.size()),
                 Field::value("length", 0, 8),
                 Field::value("size", w.size().into(), 3),
                 Field::value("burst", 1, 2),

@@ -60,6 +60,16 @@ impl Controller {
         self.executes(Operation::Wait).or(self.pop())
     }
 
+    /// Stream of which it matters in this cycle whether it has a beat.
+    pub fn asks(&self) -> Option<usize> {
+        self.executes(Operation::Has).or(self.waits())
+    }
+
+    /// Port that is looked at in this cycle.
+    pub fn looks(&self) -> Option<usize> {
+        self.executes(Operation::In)
+    }
+
     /// A field of what is pushed.
     pub fn field(&self, number: usize) -> u64 {
         self.fields[number]
@@ -70,9 +80,9 @@ impl Controller {
         self.counter
     }
 
-    /// One rising edge. `taken`: the stream that is offered a beat takes it. `there`: whether a stream that can be popped has a beat.
-    /// `port`: what a port shows.
-    pub fn clock(&mut self, taken: bool, there: impl Fn(usize) -> bool, port: impl Fn(usize) -> u64) {
+    /// One rising edge. `taken`: the stream that is offered a beat takes it. `there`: the stream of [`asks`](Self::asks) has a beat.
+    /// `port`: what that of [`looks`](Self::looks) shows.
+    pub fn clock(&mut self, taken: bool, there: bool, port: u64) {
         if self.wait > 0 {
             self.wait -= 1;
             return;
@@ -81,7 +91,7 @@ impl Controller {
         let (a, b, n) = (self.registers[usize::from(a)], self.registers[usize::from(b)], usize::from(immediate));
         let waits = match operation {
             Operation::Push => !taken,
-            Operation::Wait | Operation::Pop => !there(n),
+            Operation::Wait | Operation::Pop => !there,
             _ => false,
         };
         if waits {
@@ -116,8 +126,8 @@ impl Controller {
             }
             Operation::Return => next = a as usize,
             Operation::Out => self.fields[n] = a,
-            Operation::In => result = port(n),
-            Operation::Has => result = there(n).into(),
+            Operation::In => result = port,
+            Operation::Has => result = there.into(),
         }
         if d != 0 {
             self.registers[usize::from(d)] = result;

@@ -13,6 +13,7 @@ pub mod attention_core;
 pub mod axi_master;
 pub mod bitwidth_converter;
 pub mod cosim;
+pub mod chip;
 pub mod controller;
 pub mod crossbar;
 pub mod csr;

@@ -424,7 +424,8 @@ impl CycleModel for TokenStore {
                     (self.rank, self.count) = (0, 0);
                     self.beat.clear();
                     self.incoming = Incoming::default();
-                    (self.channel, self.address) = (0, command.x as u32);
+                    self.channel = command.y as usize & (self.widths.channels - 1);
+                    self.address = command.x as u32;
                 }
                 Some(other) => panic!("{other:?} on `command`"),
                 None => {}
