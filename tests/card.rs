@@ -461,7 +461,7 @@ enum Lie {
     Head,
     /// The state block's count is not that of its tokens.
     Header,
-    /// Drops what it should keep.
+    /// None: the next job is as good as the last.
     None,
 }
 
@@ -470,7 +470,6 @@ struct Liar {
     card: Functional,
     config: ArchConfig,
     lie: Lie,
-    runs: u32,
 }
 
 impl Liar {
@@ -485,7 +484,7 @@ impl Liar {
     }
 
     fn lies(&mut self, layer: &spatten_arch::descriptor::Layer, answer: &mut Completion) -> Result<(), DeviceError> {
-        let mut count = |at: usize, memory: &mut CardMemory| {
+        let count = |at: usize, memory: &mut CardMemory| {
             let mut header = memory.read_block(layer.state, 0, 8);
             header[at] += 1;
             memory.write_block(layer.state, &header);
@@ -526,7 +525,6 @@ impl CardDevice for Liar {
     }
 
     fn run(&mut self, entry: &Entry) -> Result<Completion, DeviceError> {
-        self.runs += 1;
         let mut answer = self.card.run(entry)?;
         if let Job::Layer(layer) = entry.job {
             self.lies(&layer, &mut answer)?;
@@ -567,7 +565,7 @@ fn a_card_that_lies_fails_the_job_and_says_how() {
         (Lie::None, ""),
     ];
     for (lie, expected) in cases {
-        let card = Box::new(Liar { card: Functional::new(&config), config: config.clone(), lie, runs: 0 });
+        let card = Box::new(Liar { card: Functional::new(&config), config: config.clone(), lie });
         let sequence = run::sequence_of(&trace);
         let mut attention = CardAttention::new(card, &config, sequence, &plan, None).unwrap();
         let result = run::run_on(&trace, &mut attention, &mut || ());
@@ -588,7 +586,7 @@ fn a_card_that_lies_fails_the_job_and_says_how() {
 fn a_device_that_fails_is_the_jobs_failure_in_one_line() {
     fn silent(config: &ArchConfig) -> Result<Box<dyn CardDevice>, DeviceError> {
         let card = Functional::new(config);
-        Ok(Box::new(Liar { card, config: config.clone(), lie: Lie::Silent, runs: 0 }))
+        Ok(Box::new(Liar { card, config: config.clone(), lie: Lie::Silent }))
     }
     fn absent(_: &ArchConfig) -> Result<Box<dyn CardDevice>, DeviceError> {
         Err(DeviceError::Machine("no such board".into()))

@@ -97,8 +97,8 @@ impl Reader<'_> {
 /// Writes bytes of a channel's words, each by its strobe.
 fn write_word(memory: &mut CardMemory, channel: usize, address: u32, skip: usize, part: &[u8]) -> Result<(), Refusal> {
     let word: Vec<u8> = std::iter::repeat_n(0, skip).chain(part.iter().copied()).collect();
-    let strobe = ((1u128 << part.len() % 128).wrapping_sub(1)) << skip;
-    match memory.write(channel, address, &word, if part.len() == 128 { u128::MAX } else { strobe }) {
+    let strobe = u128::MAX >> (128 - part.len()) << skip;
+    match memory.write(channel, address, &word, strobe) {
         true => Ok(()),
         false => Err((Status::MemoryError, channel as u32)),
     }
