@@ -1,6 +1,7 @@
 //! The devices that can compute attention, behind one choice.
 
 use crate::card::attention::Timing;
+use crate::card::rtl::RtlChip;
 use crate::card::{self, CardAttention, CardDevice, DeviceError};
 use crate::cli::{Failure, MachineArgs};
 use crate::output::progress;
@@ -14,6 +15,8 @@ use spatten_golden::quantiser::Calibration;
 use spatten_golden::reference::Reference;
 use spatten_golden::run::{self, RunResult, Sequential};
 use spatten_golden::trace::{Mode, Trace};
+use spatten_sim::chip::Chip;
+use spatten_sim::cosim::Init;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -48,7 +51,12 @@ impl Device {
     /// What makes its card; `None` where it is no card, or not built yet.
     fn make_card(self) -> Option<MakeCard> {
         match self {
-            Self::Reference | Self::Golden | Self::Sim | Self::Rtl => None,
+            Self::Sim => Some(|config| Ok(Box::new(card::Board::new(config, Chip::new(config))?))),
+            Self::Rtl => Some(|config| {
+                let chip = RtlChip::new(config, Init::Random(1)).map_err(|e| DeviceError::Machine(Box::new(e)))?;
+                Ok(Box::new(card::Board::new(config, chip)?))
+            }),
+            Self::Reference | Self::Golden => None,
         }
     }
 }

@@ -47,7 +47,8 @@ pub const BLOCKS: [Block; 30] = {
     use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
-        block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
+        block("chip", "registers, controller, tokens, layers, AXI: all of it", "IV-A, Fig. 8", Rtl, false),
+        block("controller", "runs jobs: a small machine with a program", "IV-A, Fig. 8", Rtl, false),
         block("layer_engine", "layers from memory to memory, without refetch", "IV-A, Fig. 8", Rtl, false),
         block("layer_sequencer", "a layer to fetch jobs, rows and places of outputs", "IV-A, Fig. 8", Rtl, false),
         block("fetch_path", "matrix_fetcher and a converter per lane: token lists to operands", "IV-D", Rtl, false),
@@ -86,7 +87,6 @@ pub const BLOCKS: [Block; 30] = {
         block("axi_master", "a memory channel as an AXI4 master", "Table I", Rtl, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),
         block("ram", "the one wrapper of every memory", "Table I", Rtl, false),
-        block("queues", "submission and completion rings", "not in the paper; host interface", Planned, false),
         block("dram", "memory model behind the AXI ports", "V-A (HBM2)", Planned, false),
     ]
 };

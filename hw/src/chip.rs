@@ -13,7 +13,7 @@
 //! ```
 
 use crate::axi_master::AxiMaster;
-use crate::controller::{Controller, Sizes};
+use crate::controller::Controller;
 use crate::csr::Csr;
 use crate::hdl::*;
 use crate::layer_engine::LayerEngine;
@@ -252,13 +252,13 @@ pub struct Chip {
     dot_cycles: Param,
     jobs: Param,
     sixty_four: Param,
-    csr: Csr,
+    csr_block: Csr,
     controller: Controller,
     store: TokenStore,
     select: SurvivorSelect,
     engine: LayerEngine,
     cards: Vec<AxiMaster>,
-    host: AxiMaster,
+    host_master: AxiMaster,
     /// A word that was written to host memory is there, or could not be written.
     host_there: Dff<Bit>,
     host_failed: Dff<Bit>,
@@ -283,12 +283,6 @@ impl Chip {
         let csr = Csr::new(config);
         let cards = vec_of(config.channels, || AxiMaster::new(config));
         let host = AxiMaster::host(config);
-        let sizes = Sizes {
-            outs: firmware::fields(config),
-            pushes: Push::ALL.len(),
-            pops: Pop::ALL.len(),
-            ports: firmware::ports(config),
-        };
         let word = 8 * config.channel_bytes;
         Self {
             name: ModuleName::new("chip"),
@@ -440,13 +434,13 @@ impl Chip {
             dot_cycles: Param::new(Counter::Dot as usize),
             jobs: Param::new(Counter::Jobs as usize),
             sixty_four: Param::new(64),
-            controller: Controller::new("firmware", firmware::program(config), sizes),
+            controller: Controller::of(config),
             store: TokenStore::new(config),
             select: SurvivorSelect::new(config),
-            csr,
+            csr_block: csr,
             engine,
             cards,
-            host,
+            host_master: host,
             host_there: Default::default(),
             host_failed: Default::default(),
             asks: vec_of(config.channels, Default::default),
@@ -468,59 +462,59 @@ impl Logic for Chip {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, host_there, host_failed);
-        clock!(self, clock, csr, controller, store, select, engine, host);
-        self.csr.reset.next = self.reset.val();
+        clock!(self, clock, csr_block, controller, store, select, engine, host_master);
+        self.csr_block.reset.next = self.reset.val();
         self.controller.reset.next = self.reset.val();
         self.store.reset.next = self.reset.val();
         self.select.reset.next = self.reset.val();
         self.engine.reset.next = self.reset.val();
-        self.host.reset.next = self.reset.val();
+        self.host_master.reset.next = self.reset.val();
 
-        self.csr.aw_valid.next = self.csr_aw_valid.val();
-        self.csr_aw_ready.next = self.csr.aw_ready.val();
-        self.csr.aw_address.next = self.csr_aw_address.val();
-        self.csr.w_valid.next = self.csr_w_valid.val();
-        self.csr_w_ready.next = self.csr.w_ready.val();
-        self.csr.w_data.next = self.csr_w_data.val();
-        self.csr.w_strobe.next = self.csr_w_strobe.val();
-        self.csr_b_valid.next = self.csr.b_valid.val();
-        self.csr.b_ready.next = self.csr_b_ready.val();
-        self.csr_b_response.next = self.csr.b_response.val();
-        self.csr.ar_valid.next = self.csr_ar_valid.val();
-        self.csr_ar_ready.next = self.csr.ar_ready.val();
-        self.csr.ar_address.next = self.csr_ar_address.val();
-        self.csr_r_valid.next = self.csr.r_valid.val();
-        self.csr.r_ready.next = self.csr_r_ready.val();
-        self.csr_r_data.next = self.csr.r_data.val();
-        self.csr_r_response.next = self.csr.r_response.val();
-        self.host_ar_valid.next = self.host.ar_valid.val();
-        self.host.ar_ready.next = self.host_ar_ready.val();
-        self.host_ar_address.next = self.host.ar_address.val();
-        self.host_ar_id.next = self.host.ar_id.val();
-        self.host_ar_length.next = self.host.ar_length.val();
-        self.host_ar_size.next = self.host.ar_size.val();
-        self.host_ar_burst.next = self.host.ar_burst.val();
-        self.host.r_valid.next = self.host_r_valid.val();
-        self.host_r_ready.next = self.host.r_ready.val();
-        self.host.r_id.next = self.host_r_id.val();
-        self.host.r_data.next = self.host_r_data.val();
-        self.host.r_response.next = self.host_r_response.val();
-        self.host_aw_valid.next = self.host.aw_valid.val();
-        self.host.aw_ready.next = self.host_aw_ready.val();
-        self.host_aw_address.next = self.host.aw_address.val();
-        self.host_aw_length.next = self.host.aw_length.val();
-        self.host_aw_size.next = self.host.aw_size.val();
-        self.host_aw_burst.next = self.host.aw_burst.val();
-        self.host_w_valid.next = self.host.w_valid.val();
-        self.host.w_ready.next = self.host_w_ready.val();
-        self.host_w_data.next = self.host.w_data.val();
-        self.host_w_strobe.next = self.host.w_strobe.val();
-        self.host_w_last.next = self.host.w_last.val();
-        self.host.b_valid.next = self.host_b_valid.val();
-        self.host_b_ready.next = self.host.b_ready.val();
-        self.host.b_response.next = self.host_b_response.val();
-        self.interrupt_line.next = self.csr.interrupt_line.val();
-        self.interrupt_message.next = self.csr.interrupt_message.val();
+        self.csr_block.aw_valid.next = self.csr_aw_valid.val();
+        self.csr_aw_ready.next = self.csr_block.aw_ready.val();
+        self.csr_block.aw_address.next = self.csr_aw_address.val();
+        self.csr_block.w_valid.next = self.csr_w_valid.val();
+        self.csr_w_ready.next = self.csr_block.w_ready.val();
+        self.csr_block.w_data.next = self.csr_w_data.val();
+        self.csr_block.w_strobe.next = self.csr_w_strobe.val();
+        self.csr_b_valid.next = self.csr_block.b_valid.val();
+        self.csr_block.b_ready.next = self.csr_b_ready.val();
+        self.csr_b_response.next = self.csr_block.b_response.val();
+        self.csr_block.ar_valid.next = self.csr_ar_valid.val();
+        self.csr_ar_ready.next = self.csr_block.ar_ready.val();
+        self.csr_block.ar_address.next = self.csr_ar_address.val();
+        self.csr_r_valid.next = self.csr_block.r_valid.val();
+        self.csr_block.r_ready.next = self.csr_r_ready.val();
+        self.csr_r_data.next = self.csr_block.r_data.val();
+        self.csr_r_response.next = self.csr_block.r_response.val();
+        self.host_ar_valid.next = self.host_master.ar_valid.val();
+        self.host_master.ar_ready.next = self.host_ar_ready.val();
+        self.host_ar_address.next = self.host_master.ar_address.val();
+        self.host_ar_id.next = self.host_master.ar_id.val();
+        self.host_ar_length.next = self.host_master.ar_length.val();
+        self.host_ar_size.next = self.host_master.ar_size.val();
+        self.host_ar_burst.next = self.host_master.ar_burst.val();
+        self.host_master.r_valid.next = self.host_r_valid.val();
+        self.host_r_ready.next = self.host_master.r_ready.val();
+        self.host_master.r_id.next = self.host_r_id.val();
+        self.host_master.r_data.next = self.host_r_data.val();
+        self.host_master.r_response.next = self.host_r_response.val();
+        self.host_aw_valid.next = self.host_master.aw_valid.val();
+        self.host_master.aw_ready.next = self.host_aw_ready.val();
+        self.host_aw_address.next = self.host_master.aw_address.val();
+        self.host_aw_length.next = self.host_master.aw_length.val();
+        self.host_aw_size.next = self.host_master.aw_size.val();
+        self.host_aw_burst.next = self.host_master.aw_burst.val();
+        self.host_w_valid.next = self.host_master.w_valid.val();
+        self.host_master.w_ready.next = self.host_w_ready.val();
+        self.host_w_data.next = self.host_master.w_data.val();
+        self.host_w_strobe.next = self.host_master.w_strobe.val();
+        self.host_w_last.next = self.host_master.w_last.val();
+        self.host_master.b_valid.next = self.host_b_valid.val();
+        self.host_b_ready.next = self.host_master.b_ready.val();
+        self.host_master.b_response.next = self.host_b_response.val();
+        self.interrupt_line.next = self.csr_block.interrupt_line.val();
+        self.interrupt_message.next = self.csr_block.interrupt_message.val();
         for i in 0..self.channels.val() {
             self.cards[i].clock.next = self.clock.val();
             self.cards[i].reset.next = self.reset.val();
@@ -554,32 +548,32 @@ impl Logic for Chip {
         }
 
         // Registers.
-        self.csr.status.next = self.controller.out[self.f_status.val()].val();
-        self.csr.error.next = self.controller.out[self.f_error.val()].val();
-        self.csr.submission_head.next = self.controller.out[self.f_submission_head.val()].val();
-        self.csr.completion_tail.next = self.controller.out[self.f_completion_tail.val()].val();
-        self.csr.topk_longest.next = 0.into();
-        self.csr.events.next = 0.into();
+        self.csr_block.status.next = self.controller.out[self.f_status.val()].val();
+        self.csr_block.error.next = self.controller.out[self.f_error.val()].val();
+        self.csr_block.submission_head.next = self.controller.out[self.f_submission_head.val()].val();
+        self.csr_block.completion_tail.next = self.controller.out[self.f_completion_tail.val()].val();
+        self.csr_block.topk_longest.next = 0.into();
+        self.csr_block.events.next = 0.into();
         if self.controller.push_valid[self.to_event.val()].val() {
-            self.csr.events.next = self.controller.out[self.f_a.val()].val();
+            self.csr_block.events.next = self.controller.out[self.f_a.val()].val();
         }
         self.controller.push_ready[self.to_event.val()].next = true;
         self.controller.push_ready[self.to_job.val()].next = true;
-        self.controller.port[self.see_enable.val()].next = self.csr.enable.val().into();
-        self.controller.port[self.see_submission_base.val()].next = self.csr.submission_base.val();
-        self.controller.port[self.see_submission_level.val()].next = self.csr.submission_level.val();
-        self.controller.port[self.see_submission_tail.val()].next = self.csr.submission_tail.val();
-        self.controller.port[self.see_completion_base.val()].next = self.csr.completion_base.val();
-        self.controller.port[self.see_completion_level.val()].next = self.csr.completion_level.val();
-        self.controller.port[self.see_completion_head.val()].next = self.csr.completion_head.val();
+        self.controller.port[self.see_enable.val()].next = self.csr_block.enable.val().into();
+        self.controller.port[self.see_submission_base.val()].next = self.csr_block.submission_base.val();
+        self.controller.port[self.see_submission_level.val()].next = self.csr_block.submission_level.val();
+        self.controller.port[self.see_submission_tail.val()].next = self.csr_block.submission_tail.val();
+        self.controller.port[self.see_completion_base.val()].next = self.csr_block.completion_base.val();
+        self.controller.port[self.see_completion_level.val()].next = self.csr_block.completion_level.val();
+        self.controller.port[self.see_completion_head.val()].next = self.csr_block.completion_head.val();
         for i in 0..self.increments.val() {
-            self.csr.increment[i].next = 0.into();
+            self.csr_block.increment[i].next = 0.into();
         }
-        self.csr.increment[self.cycles.val()].next = self.csr.enable.val().into();
-        self.csr.increment[self.busy_cycles.val()].next =
+        self.csr_block.increment[self.cycles.val()].next = self.csr_block.enable.val().into();
+        self.csr_block.increment[self.busy_cycles.val()].next =
             self.controller.out[self.f_status.val()].val().get_bit(1).into();
-        self.csr.increment[self.dot_cycles.val()].next = self.engine.busy.val().into();
-        self.csr.increment[self.jobs.val()].next = self.controller.push_valid[self.to_job.val()].val().into();
+        self.csr_block.increment[self.dot_cycles.val()].next = self.engine.busy.val().into();
+        self.csr_block.increment[self.jobs.val()].next = self.controller.push_valid[self.to_job.val()].val().into();
 
         // Layers.
         self.engine.layer_valid.next = self.controller.push_valid[self.to_layer.val()].val();
@@ -697,7 +691,7 @@ impl Logic for Chip {
             self.data.lane[i].next = self.controller.out[self.f_data.val() + i].val();
         }
         self.engine.word_data.next = self.data.word.val();
-        self.host.write_data.next = self.data.word.val();
+        self.host_master.write_data.next = self.data.word.val();
         if self.store.word_valid.val() {
             self.engine.word_channel.next = self.store.word_channel.val();
             self.engine.word_address.next = self.store.word_address.val();
@@ -760,31 +754,31 @@ impl Logic for Chip {
         self.controller.port[self.see_write_errors.val()].next = self.errors[self.channels.val() - 1].val();
 
         // The host: one word at a time.
-        self.host.request_valid.next = self.controller.push_valid[self.to_host_read.val()].val();
-        self.controller.push_ready[self.to_host_read.val()].next = self.host.request_ready.val();
-        self.host.request_address.next = self.controller.out[self.f_b.val()].val() >> self.word_level.val();
-        self.host.request_id.next = 0.into();
-        self.controller.pop_valid[self.from_host_word.val()].next = self.host.response_valid.val();
-        self.host.response_ready.next = self.controller.pop_ready[self.from_host_word.val()].val();
-        self.host.write_valid.next = self.controller.push_valid[self.to_host_write.val()].val();
-        self.controller.push_ready[self.to_host_write.val()].next = self.host.write_ready.val();
-        self.host.write_address.next = self.controller.out[self.f_b.val()].val() >> self.word_level.val();
-        self.host.write_strobe.next = self.controller.out[self.f_c.val()].val();
-        self.host.clear.next = false;
-        if self.host.acknowledge_valid.val() {
+        self.host_master.request_valid.next = self.controller.push_valid[self.to_host_read.val()].val();
+        self.controller.push_ready[self.to_host_read.val()].next = self.host_master.request_ready.val();
+        self.host_master.request_address.next = self.controller.out[self.f_b.val()].val() >> self.word_level.val();
+        self.host_master.request_id.next = 0.into();
+        self.controller.pop_valid[self.from_host_word.val()].next = self.host_master.response_valid.val();
+        self.host_master.response_ready.next = self.controller.pop_ready[self.from_host_word.val()].val();
+        self.host_master.write_valid.next = self.controller.push_valid[self.to_host_write.val()].val();
+        self.controller.push_ready[self.to_host_write.val()].next = self.host_master.write_ready.val();
+        self.host_master.write_address.next = self.controller.out[self.f_b.val()].val() >> self.word_level.val();
+        self.host_master.write_strobe.next = self.controller.out[self.f_c.val()].val();
+        self.host_master.clear.next = false;
+        if self.host_master.acknowledge_valid.val() {
             self.host_there.d.next = true;
-            self.host_failed.d.next = self.host.acknowledge_error.val();
+            self.host_failed.d.next = self.host_master.acknowledge_error.val();
         }
         if self.controller.pop_ready[self.from_host_written.val()].val() {
             self.host_there.d.next = false;
         }
         self.controller.pop_valid[self.from_host_written.val()].next = self.host_there.q.val();
-        self.host_errors.lane[0].next = self.host.read_failed.val().into();
+        self.host_errors.lane[0].next = self.host_master.read_failed.val().into();
         self.host_errors.lane[1].next = self.host_failed.q.val().into();
         self.controller.port[self.see_host_errors.val()].next = self.host_errors.word.val();
         self.seen_word.next = self.word[self.channels.val() - 1].val();
-        if self.host.response_valid.val() {
-            self.seen_word.next = self.host.response_data.val();
+        if self.host_master.response_valid.val() {
+            self.seen_word.next = self.host_master.response_data.val();
         }
         for i in 0..self.elements.val() {
             self.controller.port[self.see_data.val() + i].next = self.seen_word.val() >> (self.sixty_four.val() * i);

@@ -7,6 +7,8 @@
 
 use crate::hdl::*;
 use crate::leaf::{BlockRom, Ram, ReadPort};
+use spatten_arch::ArchConfig;
+use spatten_arch::firmware;
 use spatten_arch::micro::{COUNTER_BITS, Operation, REGISTER_BITS, REGISTERS, SCRATCH_WORDS, WORD_BITS};
 
 /// What an instruction is in.
@@ -35,7 +37,7 @@ pub struct Controller {
     unused: Waiver,
     /// The clock.
     pub clock: Signal<In, Clock>,
-    /// Synchronous: begins the program. Registers, scratch memory and fields keep what they hold.
+    /// Synchronous: begins the program. Fields are 0; registers and scratch memory keep what they hold.
     pub reset: Signal<In, Bit>,
     /// Fields of what is pushed.
     pub out: Vec<Wire<Out>>,
@@ -134,6 +136,17 @@ pub struct Sizes {
 }
 
 impl Controller {
+    /// As in a chip.
+    pub fn of(config: &ArchConfig) -> Self {
+        let sizes = Sizes {
+            outs: firmware::fields(config),
+            pushes: firmware::Push::ALL.len(),
+            pops: firmware::Pop::ALL.len(),
+            ports: firmware::ports(config),
+        };
+        Self::new("firmware", firmware::program(config), sizes)
+    }
+
     /// With a program (`micro::Assembler::finish`) called `program_name`.
     pub fn new(program_name: &str, program: Vec<u64>, sizes: Sizes) -> Self {
         let register = bits_for(REGISTERS - 1);
@@ -261,19 +274,22 @@ impl Logic for Controller {
         // Streams.
         self.pushes_now.next = self.executes.val() & (self.operation.val() == self.op_push.val());
         self.takes_now.next = self.executes.val() & (self.operation.val() == self.op_pop.val());
-        self.waits_now.next = self.takes_now.val() | (self.executes.val() & (self.operation.val() == self.op_wait.val()));
+        self.waits_now.next =
+            self.takes_now.val() | (self.executes.val() & (self.operation.val() == self.op_wait.val()));
         for i in 0..self.pushes.val() {
             self.push_valid[i].next = self.pushes_now.val() & (self.number.val() == i);
             self.push_goes[i].next = self.push_ready[i].val() & (self.number.val() == i);
             if i > 0 {
-                self.push_goes[i].next = self.push_goes[i - 1].val() | (self.push_ready[i].val() & (self.number.val() == i));
+                self.push_goes[i].next =
+                    self.push_goes[i - 1].val() | (self.push_ready[i].val() & (self.number.val() == i));
             }
         }
         for i in 0..self.pops.val() {
             self.pop_ready[i].next = self.takes_now.val() & (self.number.val() == i);
             self.pop_there[i].next = self.pop_valid[i].val() & (self.number.val() == i);
             if i > 0 {
-                self.pop_there[i].next = self.pop_there[i - 1].val() | (self.pop_valid[i].val() & (self.number.val() == i));
+                self.pop_there[i].next =
+                    self.pop_there[i - 1].val() | (self.pop_valid[i].val() & (self.number.val() == i));
             }
         }
         self.goes.next = self.executes.val()
@@ -296,6 +312,9 @@ impl Logic for Controller {
             self.fields[i].d.next = self.fields[i].q.val();
             if self.executes.val() & (self.operation.val() == self.op_out.val()) & (self.number.val() == i) {
                 self.fields[i].d.next = self.a.q.val();
+            }
+            if self.reset.val() {
+                self.fields[i].d.next = 0.into();
             }
             self.out[i].next = self.fields[i].q.val();
         }

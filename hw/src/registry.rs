@@ -3,6 +3,8 @@
 use crate::attention_core::AttentionCore;
 use crate::axi_master::AxiMaster;
 use crate::bitwidth_converter::BitwidthConverter;
+use crate::chip::Chip;
+use crate::controller::Controller;
 use crate::crossbar::Crossbar;
 use crate::csr::Csr;
 use crate::dot_product::DotProduct;
@@ -36,7 +38,9 @@ type Build = fn(&ArchConfig) -> Result<Design, EmitError>;
 
 /// Blocks that have RTL, in the order of `arch::blocks`.
 const BLOCKS: &[(&str, Build)] = &[
+    ("chip", |c| emit(Chip::new(c))),
     ("csr", |c| emit(Csr::new(c))),
+    ("controller", |c| emit(Controller::of(c))),
     ("dot_product", |c| emit(DotProduct::new(c))),
     ("multiply_value", |c| emit(MultiplyValue::new(c))),
     ("layer_engine", |c| emit(LayerEngine::new(c))),

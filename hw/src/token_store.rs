@@ -251,7 +251,10 @@ impl TokenStore {
         let op = |op: Op| Param::new(op as usize);
         Self {
             name: ModuleName::new("token_store"),
-            unused: Waiver::new("UNUSEDSIGNAL", "Commands use some bits of x and y; lanes are as wide as the widest beat."),
+            unused: Waiver::new(
+                "UNUSEDSIGNAL",
+                "Commands use some bits of x and y; lanes are as wide as the widest beat.",
+            ),
             clock: Default::default(),
             reset: Default::default(),
             command_valid: Default::default(),
@@ -445,7 +448,8 @@ impl Logic for TokenStore {
         self.stage_three.d.next = self.stage_two.q.val();
         self.token_three.d.next = self.token_two.q.val();
         self.queue.in_valid.next = self.stage_three.q.val();
-        self.queue.in_data.next = (((self.flags.read_data.val() << self.value_bits.val()) | self.values.read_data.val())
+        self.queue.in_data.next = (((self.flags.read_data.val() << self.value_bits.val())
+            | self.values.read_data.val())
             << self.sixteen.val())
             | self.token_three.q.val();
         self.there.next = self.queue.out_valid.val();
@@ -525,7 +529,8 @@ impl Logic for TokenStore {
         self.in_there.next = self.in_full.q.val() & (self.in_at.q.val() < self.in_count.q.val());
         self.survives.next = self.in_there.val() & (self.in_value[self.lanes.val() - 1].val() == self.token.val());
         self.in_uses.next = self.goes.val()
-            & ((self.op.q.val() == self.op_save.val()) | ((self.op.q.val() == self.op_take.val()) & self.survives.val()));
+            & ((self.op.q.val() == self.op_save.val())
+                | ((self.op.q.val() == self.op_take.val()) & self.survives.val()));
         for i in 0..self.lanes.val() {
             self.in_lane[i].clock.next = self.clock.val();
             self.in_lane[i].d.next = self.in_lane[i].q.val();

@@ -11,12 +11,15 @@
 //! `spatten run` and `spatten infer`).
 
 pub mod attention;
+pub mod board;
 pub mod device;
 pub mod memory;
 pub mod planes;
+pub mod rtl;
 pub mod sequence;
 
 pub use attention::CardAttention;
+pub use board::Board;
 pub use device::{CardDevice, Counters, DeviceError};
 pub use memory::CardMemory;
 pub use sequence::{CardSequence, UnfitError, check};
