@@ -16,9 +16,10 @@ mod functional;
 mod tiny_model;
 
 use case::{Params, params};
-use functional::Functional;
+use functional::{Broken, Functional};
 use ndarray::{Array3, Array4, Axis};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestError, TestRunner};
 use spatten::card::{CardAttention, CardDevice, CardMemory, CardSequence, Counters, DeviceError, UnfitError, check};
 use spatten::cli::Failure;
@@ -31,7 +32,7 @@ use spatten_arch::descriptor::{
 };
 use spatten_arch::plan::{GenerationCascade, Importance, Scale, Split, Tensor, TokenMode};
 use spatten_arch::{ArchConfig, Plan};
-use spatten_golden::attention::{Attention, LayerInput, LayerOutput};
+use spatten_golden::attention::{Attention, LayerInput};
 use spatten_golden::cascade::{Cascade, LayerReport};
 use spatten_golden::fixed::Fixed;
 use spatten_golden::quantiser::Calibration;
@@ -138,8 +139,10 @@ impl Walk {
         let input = LayerInput { q: q.view(), k: k.view(), v: v.view() };
         let expected = self.golden.layer(input);
         let got = self.card.layer(device, input).unwrap();
-        let bits = |output: &LayerOutput| output.out.iter().map(|x| x.to_bits()).collect::<Vec<u64>>();
-        checks.eq(bits(&got), bits(&expected), || about("outputs"));
+        checks.eq(got.out.dim(), expected.out.dim(), || about("shape of outputs"));
+        let pairs = || got.out.indexed_iter().zip(&expected.out).map(|((at, x), y)| (at, x.to_bits(), y.to_bits()));
+        let other = pairs().find(|(_, x, y)| x != y).map(|(at, x, y)| (at, f64::from_bits(x), f64::from_bits(y)));
+        checks.eq(other, None, || about("[head, row, d], the card's output and golden's"));
         checks.eq(got.refetched, expected.refetched.clone(), || about("refetched rows"));
         alive(checks, &self.golden, &self.card);
         checks.eq(self.card.token_importance(), self.golden.token_importance(), || about("token importance"));
@@ -414,7 +417,31 @@ fn what_saturates_is_counted_as_golden_counts_it() {
     // A head's importance takes 2^9 rows of the largest outputs at the largest factor.
     run(Mode::Encoder, (10, 1, 64, 128), true);
     coverage.require(&["a logit that saturates", "a norm that saturates", "an importance that saturates"]);
-    checks.finish(11 * (3 + 12 * 3 + 10));
+    checks.finish(12 * (3 + 12 * 3 + 10));
+}
+
+/// The comparison of this file sees what it is there to see.
+#[test]
+fn a_card_that_does_anything_wrong_is_caught() {
+    let mut checks = Checks::new("card_broken");
+    let configs = configs();
+    for broken in Broken::ALL {
+        let mut runner = TestRunner::deterministic();
+        let caught = (1..=CASES).find(|_| {
+            let (config, params) = cases().new_tree(&mut runner).unwrap().current();
+            let run = || {
+                let (config, mut coverage) = (&configs[config], Coverage::default());
+                let (trace, plan) = work(&params, &mut coverage);
+                let mut device = Functional::broken(config, broken);
+                let mut walk = Walk::new(&mut device, config, 0, trace, &plan).unwrap();
+                walk.run(&mut device, &mut Checks::new("broken"), &mut coverage);
+            };
+            std::panic::catch_unwind(run).is_err()
+        });
+        checks.that(caught.is_some(), || format!("{broken:?} is not seen in {CASES} cases"));
+        println!("{broken:?}: caught by case {}", caught.unwrap());
+    }
+    checks.finish(21);
 }
 
 /// Every recorded sentence with its settings and with the plans of this project.
@@ -431,7 +458,7 @@ fn recorded_sentences_are_what_golden_says() {
             let mut device = Functional::new(&config);
             let mut walk = Walk::new(&mut device, &config, 0, r.trace.clone(), &plan).unwrap();
             walk.run(&mut device, &mut checks, &mut coverage);
-            expected += 11 * r.trace.layers() as u64;
+            expected += 12 * r.trace.layers() as u64;
         }
     }
     coverage.require(&["tokens pruned", "rows computed again and others"]);

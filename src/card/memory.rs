@@ -1,8 +1,8 @@
 //! Card memory: words by channel and address, who has which of them, and the forms in which host and device lay things there.
 
 use spatten_arch::ArchConfig;
-use spatten_arch::layout::{GRANULE_BYTES, Layout, Linear, OutputLayout};
-use spatten_golden::bitwidth_converter::{pack, plane_bytes, unpack};
+use spatten_arch::layout::{CHUNK_ELEMENTS as CHUNK, GRANULE_BYTES, Layout, Linear, OutputLayout};
+use spatten_golden::bitwidth_converter::{plane_bytes, unpack};
 use std::collections::BTreeMap;
 
 /// Memory of a card. Grows where the host takes more of it; what no one has taken is not there for the device either.
@@ -137,18 +137,17 @@ impl CardMemory {
         bytes
     }
 
-    /// Writes a row of a plane: `fields [D]` of so many bits each.
+    /// Writes a row of a plane: `fields [D]`, or fewer and 0 behind them, of so many bits each.
     ///
     /// # Panics   where there is no memory, or a field has more bits
     #[track_caller]
-    pub fn write_row(&mut self, base: u32, plane: &Plane, row: usize, fields: impl Iterator<Item = i32>) {
-        let mut fields = fields.fuse();
+    pub fn write_row(&mut self, base: u32, plane: &Plane, row: usize, fields: &[i32]) {
+        let bytes = plane_bytes(CHUNK, plane.bits);
         for chunk in 0..plane.layout.chunks() {
-            // A short row is a part of a chunk; the rest is 0.
-            let part = fields.by_ref().take(plane.row_chunk).chain(std::iter::repeat(0)).take(CHUNK);
-            let bytes = pack(part, plane.bits);
+            let from = (chunk * plane.row_chunk).min(fields.len());
+            let part = &fields[from..(from + plane.row_chunk).min(fields.len())];
             let (channel, granule) = plane.layout.place(row, chunk);
-            self.bytes_mut(channel, base, granule * GRANULE_BYTES, bytes.len()).copy_from_slice(&bytes);
+            pack_chunk(part, plane.bits, self.bytes_mut(channel, base, granule * GRANULE_BYTES, bytes));
         }
     }
 
@@ -222,7 +221,27 @@ impl CardMemory {
     }
 }
 
-const CHUNK: usize = spatten_arch::layout::CHUNK_ELEMENTS;
+/// As `golden::bitwidth_converter::pack`, into memory; behind the last field there is 0.
+#[track_caller]
+fn pack_chunk(fields: &[i32], bits: u32, to: &mut [u8]) {
+    let mask = (1u32 << bits) - 1;
+    let (mut word, mut filled) = (0u64, 0);
+    let mut granules = to.chunks_exact_mut(GRANULE_BYTES);
+    for &field in fields {
+        // Signed or unsigned: what lies above the field is its sign, or nothing.
+        assert!(field >> bits == 0 || field >> (bits - 1) == -1, "{field} in a plane of {bits} bits");
+        word |= u64::from(field as u32 & mask) << filled;
+        filled += bits;
+        if filled >= 32 {
+            granules.next().expect("a granule per bit").copy_from_slice(&(word as u32).to_le_bytes());
+            (word, filled) = (word >> 32, filled - 32);
+        }
+    }
+    for granule in granules {
+        granule.copy_from_slice(&(word as u32).to_le_bytes());
+        word = 0;
+    }
+}
 
 /// Form of a plane of rows of elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,6 +279,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use spatten_arch::config::HEAD_DIMS;
+    use spatten_golden::bitwidth_converter::pack;
     use spatten_testkit::{Checks, Rng};
 
     fn configs() -> impl Iterator<Item = ArchConfig> {
@@ -292,7 +312,7 @@ mod tests {
                         (0..rows).map(|_| (0..dim).map(|_| number(16) as i16).collect()).collect();
                     let block: Vec<u8> = (0..bytes).map(|_| number(8) as u8).collect();
                     for row in 0..rows {
-                        memory.write_row(at[0], &plane, row, fields[row].iter().copied());
+                        memory.write_row(at[0], &plane, row, &fields[row]);
                         memory.write_granule(at[1], &grains, row, grain[row]);
                         memory.write_outputs(at[2], &out, row, &outputs[row]);
                     }
@@ -312,6 +332,29 @@ mod tests {
             }
         }
         checks.finish_any();
+    }
+
+    #[test]
+    fn chunks_are_packed_as_golden_packs() {
+        let (mut checks, mut rng) = (Checks::new("card_pack"), Rng::new(2));
+        for bits in 1..=16 {
+            for count in [0, 1, 5, 16, 31, 32] {
+                let number =
+                    |rng: &mut Rng| rng.below(1 << bits) as i32 - if rng.below(2) == 0 { 0 } else { 1 << (bits - 1) };
+                let fields: Vec<i32> = (0..count).map(|_| number(&mut rng).min((1 << bits) - 1)).collect();
+                let mut bytes = vec![0xff; GRANULE_BYTES * bits as usize];
+                pack_chunk(&fields, bits, &mut bytes);
+                let padded = fields.iter().copied().chain(std::iter::repeat_n(0, CHUNK - count));
+                checks.eq(bytes, pack(padded, bits), || format!("{bits} bits, {count} fields"));
+            }
+        }
+        checks.finish(16 * 6);
+    }
+
+    #[test]
+    #[should_panic(expected = "-9 in a plane of 4 bits")]
+    fn a_field_with_too_many_bits_is_refused() {
+        pack_chunk(&[15, -8, -9], 4, &mut [0; 16]);
     }
 
     #[test]

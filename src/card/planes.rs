@@ -265,11 +265,18 @@ fn write_fields(
     rows: &[usize],
     mut wanted: impl FnMut(usize) -> bool,
 ) {
+    let (mut msb, mut lsb) = (vec![], vec![]);
     for (i, &row) in rows.iter().enumerate().filter(|(_, row)| wanted(**row)) {
+        msb.clear();
+        lsb.clear();
+        operands.fields(i).for_each(|(upper, lower)| {
+            msb.push(upper);
+            lsb.push(lower);
+        });
         let (place, plane) = &planes.msb;
-        memory.write_row(place.of(head), plane, row, operands.fields(i).map(|(msb, _)| msb));
+        memory.write_row(place.of(head), plane, row, &msb);
         if let Some((place, plane)) = &planes.lsb {
-            memory.write_row(place.of(head), plane, row, operands.fields(i).map(|(_, lsb)| lsb));
+            memory.write_row(place.of(head), plane, row, &lsb);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::planes::{LayerPlanes, LayerRows};
 use super::{CardDevice, CardMemory, Counters, DeviceError};
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, s};
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::descriptor::{
     self, Begin, Completion, End, Entry, HeadState, Job, Layer, StateLayout, Status, Step, TokenState, ValueKeep,
@@ -368,12 +368,12 @@ impl CardSequence {
     }
 
     fn output(&self, memory: &CardMemory, layer: &FixedLayer, refetched_written: bool) -> LayerOutput {
-        let s = &self.sequence;
+        let shape = &self.sequence;
         let plane = OutputLayout::new(&self.config, self.dim);
-        let mut out = Array3::zeros((s.heads, self.queries.len(), s.head_dim));
-        let mut refetched = Array2::from_elem((s.heads, self.queries.len()), false);
+        let mut out = Array3::zeros((shape.heads, self.queries.len(), shape.head_dim));
+        let mut refetched = Array2::from_elem((shape.heads, self.queries.len()), false);
         for &head in &self.heads {
-            let step = self.numbers.output_step(layer, head / (s.heads / s.kv_heads));
+            let step = self.numbers.output_step(layer, head / (shape.heads / shape.kv_heads));
             let base = self.blocks.output + self.blocks.output_stride * head as u32;
             let bits = match refetched_written {
                 true => {
@@ -383,8 +383,9 @@ impl CardSequence {
                 false => vec![0; self.queries.len().div_ceil(8)],
             };
             for row in 0..self.queries.len() {
-                for (d, &x) in memory.read_outputs(base, &plane, row)[..s.head_dim].iter().enumerate() {
-                    out[[head, row, d]] = f64::from(x) * step;
+                let to = out.slice_mut(s![head, row, ..]);
+                for (to, x) in to.into_iter().zip(memory.read_outputs(base, &plane, row)) {
+                    *to = f64::from(x) * step;
                 }
                 refetched[[head, row]] = bits[row / 8] >> (row % 8) & 1 == 1;
             }

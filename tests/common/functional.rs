@@ -25,9 +25,84 @@ fn refusal(fault: Fault) -> Refusal {
     (fault.status, fault.detail())
 }
 
+/// What a card may do wrong, to show that it would be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// All tokens are real.
+    Padding,
+    /// The token of every step is.
+    Joins,
+    /// No pins by rank,
+    PinRank,
+    /// by map,
+    PinMap,
+    /// of the step's own token.
+    PinCurrent,
+    /// Dropped tokens come back.
+    Evict,
+    /// Dropped heads do not.
+    Heads,
+    /// Importances stay from step to step.
+    Decay,
+    /// Pruned tokens do not ask.
+    KvOnly,
+    /// Heads of a mask are those of the cascade.
+    Mask,
+    /// Values have no norms.
+    Norms,
+    /// Means are sums.
+    Mean,
+    /// Queries share a factor.
+    QueryScales,
+    /// Keys share a scale.
+    KeyScales,
+    /// Values share one.
+    ValueScales,
+    /// A refetched row has its MSBs only.
+    Lsb,
+    /// The first pass has all bits.
+    Msb,
+    /// All values are kept.
+    Values,
+    /// Of equals the last ones are kept.
+    Ties,
+    /// A row sees the tokens behind it.
+    Causal,
+    /// All heads have keys of their own.
+    Group,
+}
+
+impl Broken {
+    /// All of them.
+    pub const ALL: [Self; 21] = [
+        Self::Padding,
+        Self::Joins,
+        Self::PinRank,
+        Self::PinMap,
+        Self::PinCurrent,
+        Self::Evict,
+        Self::Heads,
+        Self::Decay,
+        Self::KvOnly,
+        Self::Mask,
+        Self::Norms,
+        Self::Mean,
+        Self::QueryScales,
+        Self::KeyScales,
+        Self::ValueScales,
+        Self::Lsb,
+        Self::Msb,
+        Self::Values,
+        Self::Ties,
+        Self::Causal,
+        Self::Group,
+    ];
+}
+
 /// What a context keeps.
 #[derive(Debug, Clone)]
 struct Context {
+    broken: Option<Broken>,
     begin: Begin,
     tokens: Vec<TokenState>,
     heads: Vec<HeadState>,
@@ -46,6 +121,7 @@ pub struct Functional {
     memory: CardMemory,
     contexts: Vec<Option<Context>>,
     counters: Counters,
+    broken: Option<Broken>,
 }
 
 /// A card, as after power-up.
@@ -93,8 +169,11 @@ impl Context {
         let (first, last) = (usize::from(b.pin_first), usize::from(b.pin_last));
         let mut rank = 0;
         for (i, t) in self.tokens.iter_mut().enumerate() {
-            let by_rank = rank < first || rank + last >= count;
-            t.pinned = t.real && (by_rank || t.pin_map || (b.pin_current && current == Some(i)));
+            let is = |broken| self.broken == Some(broken);
+            let by_rank = !is(Broken::PinRank) && (rank < first || rank + last >= count);
+            let by_map = !is(Broken::PinMap) && t.pin_map;
+            let as_current = !is(Broken::PinCurrent) && b.pin_current && current == Some(i);
+            t.pinned = t.real && (by_rank || by_map || as_current);
             rank += usize::from(t.real);
         }
     }
@@ -106,7 +185,10 @@ impl Context {
             let current = first + self.steps - 1;
             return if self.tokens[current].real { vec![(current, job.query.into())] } else { vec![] };
         }
-        let asks = |i: &usize| self.tokens[*i].real && (self.begin.kv_only || self.tokens[*i].alive);
+        let asks = |i: &usize| {
+            let pruned_too = self.begin.kv_only && self.broken != Some(Broken::KvOnly);
+            self.tokens[*i].real && (pruned_too || self.tokens[*i].alive)
+        };
         (first..self.tokens.len()).filter(asks).map(|i| (i, i - first)).collect()
     }
 }
@@ -138,7 +220,17 @@ impl Functional {
             memory: CardMemory::new(config),
             contexts: vec![None; CONTEXTS],
             counters: Counters::default(),
+            broken: None,
         }
+    }
+
+    /// One that does something wrong.
+    pub fn broken(config: &ArchConfig, broken: Broken) -> Self {
+        Self { broken: Some(broken), ..Self::new(config) }
+    }
+
+    fn is(&self, broken: Broken) -> bool {
+        self.broken == Some(broken)
     }
 
     /// Runs a job as it lies in a ring. One that is refused changes no context.
@@ -189,13 +281,15 @@ impl Functional {
         let there = if begin.mode == Mode::Decode { tokens - rows } else { tokens };
         let bytes = tokens.div_ceil(8);
         let bit = |map: &[u8], i: usize| map[i / 8] >> (i % 8) & 1 == 1;
-        let real = if begin.padded { self.reader().block(begin.real_map, bytes)? } else { vec![0xff; bytes] };
+        let padded = begin.padded && !self.is(Broken::Padding);
+        let real = if padded { self.reader().block(begin.real_map, bytes)? } else { vec![0xff; bytes] };
         let pins = if begin.pinned { self.reader().block(begin.pin_map, bytes)? } else { vec![0; bytes] };
         let token = |i: usize| {
             let real = i < there && bit(&real, i);
             TokenState { real, alive: real, pin_map: bit(&pins, i), ..TokenState::default() }
         };
         let mut context = Context {
+            broken: self.broken,
             begin: *begin,
             tokens: (0..tokens).map(token).collect(),
             heads: vec![HeadState { importance: 0, alive: true }; begin.heads.into()],
@@ -215,18 +309,18 @@ impl Functional {
         if c.begin.mode != Mode::Decode || current >= c.tokens.len() {
             return Err((Status::BadSequence, 4));
         }
-        if c.steps > 0 && c.begin.importance == Importance::Decay {
+        if c.steps > 0 && c.begin.importance == Importance::Decay && !self.is(Broken::Decay) {
             for token in &mut c.tokens {
                 token.importance = importance_accumulator::decay(token.importance, c.begin.gamma);
             }
         }
-        c.tokens[current].real = step.joins;
+        c.tokens[current].real = step.joins || self.is(Broken::Joins);
         c.slots[current] = step.slot.into();
         for (i, token) in c.tokens.iter_mut().enumerate() {
-            let stays = token.alive || !c.begin.evict || i == current;
+            let stays = token.alive || !c.begin.evict || i == current || self.is(Broken::Evict);
             token.alive = token.real && stays;
         }
-        c.heads.iter_mut().for_each(|head| head.alive = true);
+        c.heads.iter_mut().for_each(|head| head.alive |= !self.is(Broken::Heads));
         (c.steps, c.next) = (c.steps + 1, Some(0));
         c.pin();
         let left = c.left();
@@ -247,7 +341,7 @@ impl Functional {
         };
         let factors = factors.chunks(HeadFactors::BYTES).enumerate().map(decode).collect::<Result<Vec<_>, _>>()?;
         let mask = u128::from(parameters.head_mask_high) << 64 | u128::from(parameters.head_mask_low);
-        let heads = match parameters.masked {
+        let heads = match parameters.masked && !self.is(Broken::Mask) {
             true => (0..c.heads.len()).filter(|head| mask >> head & 1 == 1).collect(),
             false => c.heads_alive(),
         };
@@ -291,9 +385,9 @@ impl Functional {
             k: rows.iter().map(|&row| reader.row(&k, dim, row)).collect::<Result<_, _>>()?,
             v: rows.iter().map(|&row| reader.row(&v, dim, row)).collect::<Result<_, _>>()?,
             granules: [
-                granules(p.scaled, p.k_scale_base, p.k_scale_stride)?,
-                granules(p.scaled, p.v_scale_base, p.v_scale_stride)?,
-                granules(p.normed, p.norm_base, p.norm_stride)?,
+                granules(p.scaled && !self.is(Broken::KeyScales), p.k_scale_base, p.k_scale_stride)?,
+                granules(p.scaled && !self.is(Broken::ValueScales), p.v_scale_base, p.v_scale_stride)?,
+                granules(p.normed && !self.is(Broken::Norms), p.norm_base, p.norm_stride)?,
             ],
         })
     }
@@ -307,7 +401,8 @@ impl Functional {
         c: &mut Context,
     ) -> Result<u32, Refusal> {
         let dim = HEAD_DIMS[usize::from(c.begin.dim)];
-        let kv_head = head / usize::from(c.begin.heads / c.begin.kv_heads);
+        let group = usize::from(c.begin.heads / c.begin.kv_heads);
+        let kv_head = if self.is(Broken::Group) { head % usize::from(c.begin.kv_heads) } else { head / group };
         let keys = c.alive();
         let rows: Vec<usize> = keys.iter().map(|&key| c.slots[key]).collect();
         let KeysAndValues { k, v, granules: [key_scales, value_scales, norms] } =
@@ -322,9 +417,11 @@ impl Functional {
         for (number, (token, row)) in c.queries(job).into_iter().enumerate() {
             let query = self.reader().row(&q, dim, row)?;
             let scale = |reader: Reader<'_>| reader.granule(at(p.q_scale_base, p.q_scale_stride, head), row);
-            let logit = factor(if p.scaled { scale(self.reader())? } else { factors.logit });
+            let own = p.scaled && !self.is(Broken::QueryScales);
+            let logit = factor(if own { scale(self.reader())? } else { factors.logit });
             let visible = match c.begin.mode {
                 Mode::Encoder => keys.len(),
+                _ if self.is(Broken::Causal) => keys.len(),
                 _ => keys.iter().filter(|&&key| key <= token).count(),
             };
             let (mut cut_logits, formats) = (0, &self.formats);
@@ -340,10 +437,10 @@ impl Functional {
                 row.load(&logits);
                 row
             };
-            let mut all = !p.progressive;
+            let mut all = !p.progressive || self.is(Broken::Msb);
             let mut exponentials = scores(all);
             if p.progressive && requant_decision::fixed(exponentials.sum, p.threshold_inverse) {
-                all = true;
+                all = !self.is(Broken::Lsb);
                 exponentials = scores(all);
                 map[number / 8] |= 1 << (number % 8);
                 again_rows += 1;
@@ -363,6 +460,7 @@ impl Functional {
                 }
             }
             let keep = ValueKeep::from_raw(job.keep_values).count(visible);
+            let keep = if self.is(Broken::Values) { visible } else { keep };
             self.counters[Counter::TopkCalls] += u64::from(keep < visible);
             let mut sums = vec![0; dim];
             for i in top_k::reference(&probabilities, keep) {
@@ -405,9 +503,17 @@ impl Functional {
         let rank = |i: &usize| {
             let t = &c.tokens[*i];
             let mean = || importance_accumulator::mean(t.importance, t.rows.into(), &self.formats.token_mean).0;
-            (t.pinned, if c.begin.importance == Importance::Mean { mean() } else { t.importance })
+            (
+                t.pinned,
+                if c.begin.importance == Importance::Mean && !self.is(Broken::Mean) { mean() } else { t.importance },
+            )
         };
-        let ranks: Vec<(bool, u64)> = alive.iter().map(rank).collect();
+        let mut ranks: Vec<(bool, u64)> = alive.iter().map(rank).collect();
+        let mut alive = alive;
+        if self.is(Broken::Ties) {
+            alive.reverse();
+            ranks.reverse();
+        }
         let keep = usize::from(job.keep_tokens).max(ranks.iter().filter(|(pinned, _)| *pinned).count());
         if keep < alive.len() {
             alive.iter().for_each(|&i| c.tokens[i].alive = false);
