@@ -134,7 +134,6 @@ fn design(program: &Program) -> Design {
     emit(spatten_hw::controller::Controller::new("test", program.words.clone(), SIZES)).unwrap()
 }
 
-
 /// How often an input says no, of 1000: beats that are not there, beats that are not taken.
 const STALLS: [[u64; 2]; 4] = [[0, 0], [500, 0], [0, 500], [800, 800]];
 
@@ -209,9 +208,11 @@ fn check(
             let fields = rtl.get_bits(out).lanes(64);
             let (wanted, golden) = &program.pushes[given % program.pushes.len()];
             let should = golden(&read);
-            for (what, is, should) in
-                [("stream", stream as u64, *wanted as u64), ("out[0]", fields[0], should), ("out[3]", fields[3], read[1])]
-            {
+            for (what, is, should) in [
+                ("stream", stream as u64, *wanted as u64),
+                ("out[0]", fields[0], should),
+                ("out[3]", fields[3], read[1]),
+            ] {
                 if is != should {
                     let n = given % program.pushes.len();
                     return Err(format!("{what} of push {n} differs: rtl {is:#x}, golden {should:#x}   {read:x?}"));
@@ -272,9 +273,9 @@ fn faults_are_caught() {
     let design = design(&program);
     let mut caught = |module: &str, from: &str, to: &str, what: &str| {
         let broken = broken(&design, module, from, to);
-        let found = STALLS.into_iter().find_map(|stalls| {
-            check(&broken, &program, 5, stalls, &mut rng, &mut Coverage::default()).err()
-        });
+        let found = STALLS
+            .into_iter()
+            .find_map(|stalls| check(&broken, &program, 5, stalls, &mut rng, &mut Coverage::default()).err());
         let found = found.unwrap_or_else(|| panic!("{from:?} as {to:?} was not found"));
         assert!(found.contains(what), "expected {what:?} in {found}");
     };

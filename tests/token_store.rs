@@ -98,9 +98,7 @@ impl Store {
 
     fn queries(&mut self, listed: bool, to: usize, queries: Queries) {
         let all: Vec<u16> = if listed { self.list.clone() } else { (0..to as u16).collect() };
-        let passes = |&&token: &&u16| {
-            token >= queries.bound && (!queries.real || self.tokens[usize::from(token)].real)
-        };
+        let passes = |&&token: &&u16| token >= queries.bound && (!queries.real || self.tokens[usize::from(token)].real);
         let rows: Vec<u16> = all.iter().filter(passes).map(|t| t.wrapping_sub(queries.first_row)).collect();
         for (beat, last) in beats(&rows, self.config.channels) {
             self.work.outputs[2].push(Output::List(beat, last, self.widths));

@@ -769,7 +769,7 @@ impl Logic for Chip {
             self.host_there.d.next = true;
             self.host_failed.d.next = self.host_master.acknowledge_error.val();
         }
-        if self.controller.pop_ready[self.from_host_written.val()].val() {
+        if self.controller.pop_ready[self.from_host_written.val()].val() & self.host_there.q.val() {
             self.host_there.d.next = false;
         }
         self.controller.pop_valid[self.from_host_written.val()].next = self.host_there.q.val();

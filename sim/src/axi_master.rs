@@ -57,10 +57,9 @@ fn strobe(strobe: u128, bytes: u32) -> Field {
 impl Beat for Input {
     fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Request(address, id, w) => vec![
-                Field::value("address", *address, w.address),
-                Field::value("id", (*id).into(), w.id),
-            ],
+            Self::Request(address, id, w) => {
+                vec![Field::value("address", *address, w.address), Field::value("id", (*id).into(), w.id)]
+            }
             Self::Read(id, data, response, w) => vec![
                 Field::value("id", (*id).into(), w.id),
                 Field::bits("data", data.clone()),

@@ -354,7 +354,8 @@ impl CycleModel for Chip {
             .collect();
         let word_at = (popped == Some(Pop::Word)).then(|| self.word().expect("it is there").0);
         // Every word of the program's, of whatever channel, is taken at once.
-        let is_word = |card: &AxiMaster| matches!(card.output(1), Some(axi::Output::Response(id, ..)) if id >> w.id & 1 == 1);
+        let is_word =
+            |card: &AxiMaster| matches!(card.output(1), Some(axi::Output::Response(id, ..)) if id >> w.id & 1 == 1);
         let words: Vec<bool> = self.cards.iter().map(is_word).collect();
         let responses: Vec<bool> = (0..channels)
             .map(|i| match words[i] {
@@ -373,8 +374,7 @@ impl CycleModel for Chip {
             }
             if responses[i] && !words[i] {
                 let Some(axi::Output::Response(id, data, _)) = self.cards[i].output(1) else { unreachable!("there") };
-                to_engine[9 + i] =
-                    Some(layer::Input::Response { id: *id, id_bits: w.id, data: data.clone() });
+                to_engine[9 + i] = Some(layer::Input::Response { id: *id, id_bits: w.id, data: data.clone() });
             }
         }
         for i in 0..channels {
@@ -465,15 +465,13 @@ impl CycleModel for Chip {
         let count = (c & ((1 << w.count) - 1)) as u32;
         for (to, tokens) in lists.iter().enumerate() {
             if let Some(tokens) = tokens {
-                to_engine[to] =
-                    Some(layer::Input::Sequencer(sequencer::Input::List(tokens.clone(), w.sequencer)));
+                to_engine[to] = Some(layer::Input::Sequencer(sequencer::Input::List(tokens.clone(), w.sequencer)));
             }
         }
         match pushed {
             Some(Push::Layer) => {
                 let layer = layer(field, |i| self.controller.field(i));
-                to_engine[2] =
-                    Some(layer::Input::Sequencer(sequencer::Input::Layer(Box::new(layer), w.sequencer)));
+                to_engine[2] = Some(layer::Input::Sequencer(sequencer::Input::Layer(Box::new(layer), w.sequencer)));
             }
             Some(Push::Factor) => {
                 let factors = Factors { logit: factor(a), importance: factor(b) };
@@ -490,21 +488,15 @@ impl CycleModel for Chip {
             Some(Push::Write) => {
                 let write = write_back::Write { address: b as u32, data: word, strobe };
                 let channel = a as usize & ((1 << w.channel) - 1);
-                to_engine[7] = Some(layer::Input::WriteBack(write_back::Input::Word {
-                    channel,
-                    channel_bits: w.channel,
-                    write,
-                }));
+                to_engine[7] =
+                    Some(layer::Input::WriteBack(write_back::Input::Word { channel, channel_bits: w.channel, write }));
             }
             _ => {}
         }
         if let Some((channel, address, data, strobe)) = dumped {
             let write = write_back::Write { address, data, strobe };
-            to_engine[7] = Some(layer::Input::WriteBack(write_back::Input::Word {
-                channel,
-                channel_bits: w.channel,
-                write,
-            }));
+            to_engine[7] =
+                Some(layer::Input::WriteBack(write_back::Input::Word { channel, channel_bits: w.channel, write }));
         }
         if let Some(values) = &load {
             let lanes = |pick: fn(&(u64, u64)) -> u64| {
@@ -539,9 +531,9 @@ impl CycleModel for Chip {
                 to_store[1] = Some(token_store::Input::Read(values, last, w.store));
             }
         }
-        to_store[2] = kept.as_ref().map(|kept| {
-            token_store::Input::Kept(kept.tokens.iter().map(|t| t.0).collect(), kept.last, w.store)
-        });
+        to_store[2] = kept
+            .as_ref()
+            .map(|kept| token_store::Input::Kept(kept.tokens.iter().map(|t| t.0).collect(), kept.last, w.store));
         let taken_by_others = [
             popped == Some(Pop::StoreDone),
             lists[0].is_some(),

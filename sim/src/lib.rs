@@ -12,9 +12,9 @@
 pub mod attention_core;
 pub mod axi_master;
 pub mod bitwidth_converter;
-pub mod cosim;
 pub mod chip;
 pub mod controller;
+pub mod cosim;
 pub mod crossbar;
 pub mod csr;
 pub mod cycle;

@@ -173,8 +173,7 @@ impl RtlChip {
                     let bytes = axi.widths.bytes as usize;
                     let data = part(m.get_bits(axi.w[2]).words(), i * 8 * bytes, 8 * bytes);
                     let strobe = part(m.get_bits(axi.w[3]).words(), i * bytes, bytes);
-                    let strobe =
-                        strobe.words().iter().rev().fold(0, |all: u128, &word| all << 32 | u128::from(word));
+                    let strobe = strobe.words().iter().rev().fold(0, |all: u128, &word| all << 32 | u128::from(word));
                     Output::Axi(axi::Output::WriteData(data, strobe, axi.widths))
                 });
             }

@@ -7,8 +7,8 @@ mod jobs;
 mod layer;
 mod state;
 
-use super::names::{Field, Pop, Port, Push};
 use super::elements;
+use super::names::{Field, Pop, Port, Push};
 use crate::ArchConfig;
 use crate::descriptor::{JOB_BYTES, Opcode, Status};
 use crate::micro::{Assembler, Label};

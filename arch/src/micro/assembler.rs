@@ -205,7 +205,8 @@ impl Assembler {
     #[track_caller]
     pub fn finish(mut self) -> Vec<u64> {
         for (at, label) in std::mem::take(&mut self.jumps) {
-            let place = self.places[label.0].unwrap_or_else(|| panic!("instruction {at} jumps to a label that is nowhere"));
+            let place =
+                self.places[label.0].unwrap_or_else(|| panic!("instruction {at} jumps to a label that is nowhere"));
             self.words[at].immediate = place as u16;
         }
         assert!(self.words.len() <= 1 << COUNTER_BITS, "{} instructions", self.words.len());
