@@ -571,6 +571,11 @@ impl Logic for AttentionCore {
         self.key_buffer.read_count.next = self.row_issue.read_count.val();
         self.key_buffer.read_last.next = self.row_issue.read_last.val();
         self.key_buffer.read_release.next = self.row_issue.read_release.val();
+        self.key_buffer.read_marker.next = false;
+        self.key_buffer.read_again.next = false;
+        self.key_buffer.add_valid.next = false;
+        self.key_buffer.add_data.next = 0.into();
+        self.key_buffer.add_last.next = false;
 
         // Scores.
         self.dot_product.head_dim.next = self.dim.val();
@@ -724,6 +729,10 @@ impl Logic for AttentionCore {
         self.value_buffer.read_count.next = self.value_requests.read_count.val();
         self.value_buffer.read_last.next = self.value_requests.read_last.val();
         self.value_buffer.read_release.next = self.value_requests.read_release.val();
+        self.value_buffer.read_again.next = false;
+        self.value_buffer.add_valid.next = false;
+        self.value_buffer.add_data.next = 0.into();
+        self.value_buffer.add_last.next = false;
         // Places without a row have weight 0.
         self.value_count.next = 0.into();
         for d in 0..4 {

@@ -8,7 +8,7 @@ mod values;
 
 use crate::cosim::{self, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel, Fifo};
-use crate::halves::Halves;
+use crate::halves::{Events, Halves};
 use crate::importance_accumulator::{self as importance, HeadRow, ImportanceAccumulator, TokenBeat};
 use crate::softmax::{self, LogitBeat, Scores, Softmax};
 use crate::{dot_product, key_buffer, multiply_value, requant_decision, value_buffer};
@@ -548,7 +548,7 @@ impl CycleModel for AttentionCore {
         let request = requests.then(|| {
             let count = self.requests.count();
             let release = self.requests.front().is_some_and(|held| held.release);
-            (self.add(count), release)
+            key_buffer::Request { answer: Some(self.add(count)), release, again: false }
         });
         let mut ends = [false; 2];
         if let Some(Input::Values(value_buffer::Input::Write { lanes, bits, last })) = accepted[4].take() {
@@ -560,7 +560,7 @@ impl CycleModel for AttentionCore {
             ends[1] = last;
         }
         let (half, before) = (self.values.halves().write_half(), self.values.halves().full());
-        let row = self.values.clock(ends, request, multiplies).flatten().flatten();
+        let row = self.values.clock(ends, None, request, multiplies).flatten().flatten();
         self.value_heads.settle(half, before, self.values.halves().full());
         self.outputs.clock(row, leaves);
         let scores = self.scores.front().map(|(row, count, last)| (row.clone(), count, last)).filter(|_| to_local);
@@ -595,7 +595,11 @@ impl CycleModel for AttentionCore {
                 self.norms[half] = std::mem::take(&mut self.norm_writing).into();
             }
         }
-        self.norm_halves.clock(norm_ends, false, norm_mark && self.pins.weighted);
+        self.norm_halves.clock(Events {
+            data_ends: norm_ends,
+            freed: norm_mark && self.pins.weighted,
+            ..Events::default()
+        });
         self.importance.clock(&mut inputs, &taken[2..]);
 
         // Decisions.
@@ -675,7 +679,8 @@ impl CycleModel for AttentionCore {
                 (visible - done).min(self.keys_of_word)
             };
             let head = self.key_heads.full[half].clone();
-            request = Some((Word { head, visible, count, last }, last && issue.row.release_keys));
+            let (answer, release) = (Some(Word { head, visible, count, last }), last && issue.row.release_keys);
+            request = Some(key_buffer::Request { answer, release, again: false });
             issue.at += 1;
             if last {
                 self.issue = None;
@@ -691,7 +696,7 @@ impl CycleModel for AttentionCore {
             ends[1] = last;
         }
         let (half, before) = (self.keys.halves().write_half(), self.keys.halves().full());
-        self.keys.clock(ends, request, enters);
+        self.keys.clock(ends, None, request, enters);
         self.key_heads.settle(half, before, self.keys.halves().full());
         let row = match accepted[0].take() {
             Some(Input::Row(row)) => Some(row),
