@@ -96,7 +96,7 @@ impl Work {
             self.job(layer, Content::QueryScales, head, &list);
         }
         self.job(layer, Content::Queries, head, &list);
-        let job = QueryJob { rows: list.len(), factor, keys: self.config.keys_on_chip };
+        let job = QueryJob { rows: list.len(), factor, lsbs: false, keys: self.config.keys_on_chip };
         self.outputs[2].push(Output::QueryJob(job));
     }
 
@@ -180,6 +180,8 @@ impl Work {
                     last_pass: true,
                     release_keys: ends && index + 1 == rows,
                     release_values: false,
+                    again_keys: false,
+                    again_values: false,
                     keys: keys_on_chip,
                 }));
             }
@@ -192,6 +194,8 @@ impl Work {
                     last_pass: true,
                     release_keys: false,
                     release_values: true,
+                    again_keys: false,
+                    again_values: false,
                     keys: keys_on_chip,
                 }));
             }

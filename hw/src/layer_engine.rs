@@ -495,6 +495,7 @@ impl Logic for LayerEngine {
         self.router.in_last.next = self.fetch_path.out_last.val();
         self.router.query_job_valid.next = self.sequencer.query_job_valid.val();
         self.sequencer.query_job_ready.next = self.router.query_job_ready.val();
+        self.router.query_job_lsbs.next = false;
         self.router.query_job_rows.next = self.sequencer.query_job_rows.val();
         self.router.query_job_mantissa.next = self.sequencer.query_job_mantissa.val();
         self.router.query_job_shift.next = self.sequencer.query_job_shift.val();
@@ -509,6 +510,14 @@ impl Logic for LayerEngine {
         self.router.keys_ready.next = self.core.keys_ready.val();
         self.core.keys_data.next = self.router.keys_data.val();
         self.core.keys_last.next = self.router.keys_last.val();
+        self.core.key_lsbs_valid.next = self.router.key_lsbs_valid.val();
+        self.router.key_lsbs_ready.next = self.core.key_lsbs_ready.val();
+        self.core.key_lsbs_data.next = self.router.key_lsbs_data.val();
+        self.core.key_lsbs_last.next = self.router.key_lsbs_last.val();
+        self.core.value_lsbs_valid.next = self.router.value_lsbs_valid.val();
+        self.router.value_lsbs_ready.next = self.core.value_lsbs_ready.val();
+        self.core.value_lsbs_data.next = self.router.value_lsbs_data.val();
+        self.core.value_lsbs_last.next = self.router.value_lsbs_last.val();
         self.core.key_scales_valid.next = self.router.key_scales_valid.val();
         self.router.key_scales_ready.next = self.core.key_scales_ready.val();
         self.core.key_scales_data.next = self.router.key_scales_data.val();
@@ -541,7 +550,9 @@ impl Logic for LayerEngine {
         self.core.row_final.next = self.sequencer.row_final.val();
         self.core.row_release_keys.next = self.sequencer.row_release_keys.val();
         self.core.row_release_values.next = self.sequencer.row_release_values.val();
-        self.core.refetch_ready.next = true;
+        self.core.row_again_keys.next = false;
+        self.core.row_again_values.next = false;
+        self.core.verdict_ready.next = true;
         self.busy.next = self.core.busy.val();
         self.logit_saturations.next = self.core.logit_saturations.val();
 

@@ -201,16 +201,11 @@ impl CycleModel for LayerEngine {
                 last,
             }
         });
-        // By content, and its input of the core.
-        const TO_CORE: [(Content, usize); router::OUTPUTS] = [
-            (Content::Keys, 2),
-            (Content::KeyScales, 3),
-            (Content::Values, 4),
-            (Content::ValueScales, 5),
-            (Content::Norms, 6),
-            (Content::Queries, 1),
-        ];
-        let routed = TO_CORE.map(|(content, port)| self.router.offer(content).is_some() && self.core.ready(port));
+        // Inputs of the core, by stream of the router.
+        const TO_CORE: [usize; router::OUTPUTS] = [2, 3, 4, 5, 6, 1, 10, 11];
+        let routed: [bool; router::OUTPUTS] = std::array::from_fn(|stream| {
+            self.router.offer(router::STREAMS[stream]).is_some() && self.core.ready(TO_CORE[stream])
+        });
         let outputs = match self.core.output(1) {
             Some(attention_core::Output::Outputs(outputs)) if self.write_back.ready(1) => Some(outputs.clone()),
             _ => None,
@@ -249,10 +244,10 @@ impl CycleModel for LayerEngine {
         let mut beats = self.router.exchange(operands, query_job, routed);
 
         // The core.
-        let mut to_core: Vec<Option<attention_core::Input>> = vec![None; 10];
+        let mut to_core: Vec<Option<attention_core::Input>> = vec![None; 12];
         to_core[0] = row.map(attention_core::Input::Row);
-        for (i, (_, port)) in TO_CORE.into_iter().enumerate() {
-            to_core[port] = beats[i].take();
+        for (beat, port) in beats.iter_mut().zip(TO_CORE) {
+            to_core[port] = beat.take();
         }
         for (port, to) in (4..7).zip(7..10) {
             to_core[to] = match accepted[port].take() {

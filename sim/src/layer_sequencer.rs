@@ -172,8 +172,11 @@ impl Beat for Output {
                 Field::value("tag", job.tag.into(), 4),
             ],
             Self::Tokens(tokens, widths) => widths.tokens(tokens),
-            Self::QueryJob(job) => job.fields(),
-            Self::Row(row) => crate::attention_core::Input::Row(*row).fields(),
+            Self::QueryJob(job) => job.fields().into_iter().filter(|field| field.name() != "lsbs").collect(),
+            Self::Row(row) => {
+                let fields = crate::attention_core::Input::Row(*row).fields();
+                fields.into_iter().filter(|field| !field.name().starts_with("again")).collect()
+            }
             Self::Plane(base) => vec![Field::value("base", (*base).into(), ADDRESS_BITS as u32)],
             Self::Accumulate(rows) => vec![Field::value("rows", (*rows).into(), 24)],
         }

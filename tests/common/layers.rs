@@ -64,7 +64,14 @@ pub struct Layers {
 
 fn kind(like: &Like) -> Kind {
     let scaled = like.scaled;
-    Kind { dim: like.dim, scaled_keys: scaled, scaled_values: scaled, weighted: like.weighted, progressive: false }
+    Kind {
+        dim: like.dim,
+        scaled_keys: scaled,
+        scaled_values: scaled,
+        weighted: like.weighted,
+        progressive: false,
+        split_values: false,
+    }
 }
 
 /// Rows of a head that are listed.
@@ -74,7 +81,14 @@ fn listed<T: Copy>(rows: &[T], width: usize, list: &[u16]) -> Vec<T> {
 
 impl Layers {
     pub fn new(config: &ArchConfig, seed: u64) -> Self {
-        let first = Kind { dim: 0, scaled_keys: false, scaled_values: false, weighted: false, progressive: false };
+        let first = Kind {
+            dim: 0,
+            scaled_keys: false,
+            scaled_values: false,
+            weighted: false,
+            progressive: false,
+            split_values: false,
+        };
         Self {
             config: config.clone(),
             rng: Rng::new(seed),
@@ -197,6 +211,7 @@ impl Layers {
                 first: vec![],
                 key_scales: listed(&head.key_scales, 1, &keys),
                 values: listed(&head.values, dim, &keys),
+                first_values: vec![],
                 value_scales: listed(&head.value_scales, 1, &keys),
                 norms: listed(&head.norms, 1, &keys),
             };

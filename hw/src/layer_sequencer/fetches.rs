@@ -205,7 +205,7 @@ impl Fetches {
             granule_dim: Param::new(GRANULE_DIM as usize),
             granule_bits: Param::new(GRANULE_BITS as usize),
             state: Default::default(),
-            content: Reg::unsigned(3),
+            content: Reg::unsigned(4),
             base: vec_of(BASES - 1, || Reg::unsigned(ADDRESS_BITS)),
             first: Default::default(),
             closes: Default::default(),

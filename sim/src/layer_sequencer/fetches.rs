@@ -102,6 +102,7 @@ impl Fetches {
             Content::Keys | Content::Values | Content::Queries => true,
             Content::KeyScales | Content::ValueScales | Content::QueryScales => layer.scaled,
             Content::Norms => layer.weighted,
+            Content::KeyLsbs | Content::ValueLsbs | Content::QueryLsbs => false,
         }
     }
 
@@ -141,7 +142,12 @@ impl Fetches {
             _ => Command { list: 0, from: 0, to: counts[0] },
         };
         let rows = end.saturating_sub(self.from);
-        let query_job = (content == Content::Queries).then_some(QueryJob { rows, factor: head.logit, keys: self.keys });
+        let query_job = (content == Content::Queries).then_some(QueryJob {
+            rows,
+            factor: head.logit,
+            lsbs: false,
+            keys: self.keys,
+        });
         Some(Issue { job, command, query_job })
     }
 

@@ -112,6 +112,8 @@ impl Rows {
                 last_pass: true,
                 release_keys: !release && head.ends && self.index + 1 == count,
                 release_values: release,
+                again_keys: false,
+                again_values: false,
                 keys,
             }
         });
