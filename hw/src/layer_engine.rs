@@ -26,7 +26,7 @@ use spatten_arch::layout::ADDRESS_BITS;
 ///
 /// | stream | as in |
 /// | --- | --- |
-/// | `key_list`, `query_list`, `layer`, `factor`, `refetched` | `layer_sequencer`, and `refetched_rows` |
+/// | `key_list`, `query_list`, `layer`, `factor`, `refetched` | `layer_sequencer`, and `flat_rows` |
 /// | `request`, `response` | `fetch_path` |
 /// | `command`, `load`, `head_load`, `read`, `head_read`, `done` | `importance_accumulator`; a layer's own command to accumulate goes first, and is among those that are `done` |
 /// | `word`, `write`, `acknowledge` | `write_back` |
@@ -126,7 +126,7 @@ pub struct LayerEngine {
     /// The layer's last one.
     pub refetched_last: Signal<Out, Bit>,
     /// Rows of the layer that are computed again, so far.
-    pub refetched_rows: Wire<Out>,
+    pub flat_rows: Wire<Out>,
     /// Words are asked for, per channel.
     pub request_valid: Vec<Signal<Out, Bit>>,
     /// They are taken.
@@ -325,7 +325,7 @@ impl LayerEngine {
             refetched_head: Wire::unsigned(sequencer.refetched_head.width()),
             refetched_flat: Default::default(),
             refetched_last: Default::default(),
-            refetched_rows: Wire::unsigned(sequencer.refetched_rows.width()),
+            flat_rows: Wire::unsigned(sequencer.flat_rows.width()),
             request_valid: vec_of(fetch_path.request_valid.len(), Default::default),
             request_ready: vec_of(fetch_path.request_ready.len(), Default::default),
             request_address: vec_of(fetch_path.request_address.len(), || {
@@ -455,7 +455,7 @@ impl Logic for LayerEngine {
         self.refetched_head.next = self.sequencer.refetched_head.val();
         self.refetched_flat.next = self.sequencer.refetched_flat.val();
         self.refetched_last.next = self.sequencer.refetched_last.val();
-        self.refetched_rows.next = self.sequencer.refetched_rows.val();
+        self.flat_rows.next = self.sequencer.flat_rows.val();
         self.sequencer.factor_valid.next = self.factor_valid.val();
         self.factor_ready.next = self.sequencer.factor_ready.val();
         self.sequencer.factor_logit.next = self.factor_logit.val();

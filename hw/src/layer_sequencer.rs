@@ -57,7 +57,7 @@ const ROW_BITS: usize = 24;
 ///
 /// A layer that is `progressive` computes all rows of the heads that share keys with MSBs alone. Those of which the `verdict` is that
 /// they are flat are computed again, when `lsb_bits` more of K, V and Q have been fetched and added. Where `lsb_bits` are 0, the
-/// tensor is not split. Every verdict goes on as `refetched`, `last` with the layer's last one; `refetched_rows` counts those that
+/// tensor is not split. Every verdict goes on as `refetched`, `last` with the layer's last one; `flat_rows` counts those that
 /// are flat.
 ///
 /// | stream | goes to |
@@ -234,7 +234,7 @@ pub struct LayerSequencer {
     /// The layer's last one.
     pub refetched_last: Signal<Out, Bit>,
     /// Rows of the layer that are computed again, so far.
-    pub refetched_rows: Wire<Out>,
+    pub flat_rows: Wire<Out>,
     /// Outputs of a head will come.
     pub plane_valid: Signal<Out, Bit>,
     /// That is taken.
@@ -394,7 +394,7 @@ impl LayerSequencer {
             refetched_head: Wire::unsigned(HEAD_BITS),
             refetched_flat: Default::default(),
             refetched_last: Default::default(),
-            refetched_rows: Wire::unsigned(ROW_BITS),
+            flat_rows: Wire::unsigned(ROW_BITS),
             plane_valid: Default::default(),
             plane_ready: Default::default(),
             plane_base: Wire::unsigned(ADDRESS_BITS),
@@ -704,7 +704,7 @@ impl Logic for LayerSequencer {
         self.refetched_head.next = self.again.refetched_head.val();
         self.refetched_flat.next = self.again.refetched_flat.val();
         self.refetched_last.next = self.again.refetched_last.val();
-        self.refetched_rows.next = self.again.total.val();
+        self.flat_rows.next = self.again.total.val();
         self.rows.settled.next = self.again.settled.val();
         self.rows.any.next = self.again.any.val();
         self.rows.most.next = self.again.most.val();

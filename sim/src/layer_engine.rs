@@ -142,8 +142,8 @@ impl LayerEngine {
     }
 
     /// Rows of the layer that are computed again, so far.
-    pub fn refetched_rows(&self) -> u32 {
-        self.sequencer.refetched_rows()
+    pub fn flat_rows(&self) -> u32 {
+        self.sequencer.flat_rows()
     }
 
     fn channels(&self) -> usize {

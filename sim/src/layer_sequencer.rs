@@ -300,7 +300,7 @@ impl LayerSequencer {
             Field::flag("scaled", scaled),
             Field::flag("weighted", weighted),
             Field::value("threshold_inverse", self.threshold_inverse(), widths.threshold_bits),
-            Field::value("refetched_rows", self.refetched_rows().into(), 24),
+            Field::value("flat_rows", self.flat_rows().into(), 24),
         ]
     }
 
@@ -321,7 +321,7 @@ impl LayerSequencer {
     }
 
     /// Rows of the layer that are computed again, so far.
-    pub fn refetched_rows(&self) -> u32 {
+    pub fn flat_rows(&self) -> u32 {
         self.again.total()
     }
 }

@@ -72,6 +72,8 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Query {
     pub operands: Vec<i16>,
+    /// What the MSBs alone say, where they are split.
+    pub first: Option<Vec<i16>>,
     pub factor: ScaleFactor,
     pub visible: usize,
     pub keep: usize,
@@ -138,9 +140,14 @@ impl Job {
         std::mem::take(&mut self.cut)
     }
 
-    /// Sums are of another kind from here on.
-    pub fn turn(&mut self, pins: Pins) {
-        self.pins = pins;
+    /// Sums are of another kind from here on; a threshold, where there is one.
+    pub fn turn(&mut self, kind: Kind, threshold_inverse: u64) {
+        self.pins = Self::new(&self.config, kind).pins;
+        self.progressive = kind.progressive;
+        self.split_values = kind.progressive && kind.split_values;
+        if kind.progressive {
+            self.pins.threshold_inverse = threshold_inverse;
+        }
     }
 
     fn dimension(&self) -> usize {
@@ -273,11 +280,12 @@ impl Job {
     fn pass(&mut self, head: &Head, query: &Query, last_pass: bool, release_keys: bool) -> (softmax::Row, u64) {
         let dim = self.dimension();
         let keys = if last_pass { &head.full } else { &head.first };
+        let operands = query.first.as_ref().filter(|_| !last_pass).unwrap_or(&query.operands);
         let one = 1 << TOKEN_SCALE_FRACTION;
         let mut saturations = 0;
         let mut logits = vec![];
         for (j, key) in keys.chunks_exact(dim).take(query.visible).enumerate() {
-            let dot = dot_product::integer(&query.operands[..dim], key);
+            let dot = dot_product::integer(&operands[..dim], key);
             let relative = if self.pins.scaled_keys { head.key_scales[j] } else { one };
             let (logit, cut) = dot_product::scale(dot, relative, query.factor, &self.formats);
             saturations += u64::from(cut);
@@ -298,7 +306,7 @@ impl Job {
         }));
         self.inputs[1].push(Input::Query(dots::Query {
             operand_bits: self.config.datapath_bits,
-            operands: query.operands.clone(),
+            operands: operands.clone(),
             factor: query.factor,
         }));
         let mut row = softmax::Row::default();
@@ -593,5 +601,5 @@ pub fn random_query(
     let unit = 1.0 / (dim as f64).sqrt() / (top as f64 / 3.0).powi(2);
     // Peaked, middling, flat, beyond the format, all equal.
     let of_spread = [3.0, 1.5, 0.6, 400.0, 0.0][spread as usize];
-    Query { operands, factor: ScaleFactor::for_logits(unit * of_spread), visible, keep, name }
+    Query { operands, first: None, factor: ScaleFactor::for_logits(unit * of_spread), visible, keep, name }
 }
