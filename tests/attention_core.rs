@@ -64,12 +64,16 @@ fn kinds() -> Vec<Kind> {
         scaled_values: (i >> 1 ^ i >> 2) & 1 == 1,
         weighted: (i ^ i >> 1) & 1 == 0,
         progressive: (i >> 2) & 1 == 0,
+        split_values: i & 1 == 1,
     };
     (0..8).map(kind).collect()
 }
 
 /// An output never saturates here: probabilities of a row add up to less than 2, which its format leaves room for.
-const RARE: [&str; 12] = [
+const RARE: [&str; 15] = [
+    "some rows again, some not",
+    "some keys added to",
+    "values added to",
     "refetch",
     "kept in the first pass",
     "empty row",
@@ -144,7 +148,8 @@ fn other_sizes_have_other_engines_and_other_lanes() {
 fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("attention_core", &config);
-    let kind = Kind { dim: 1, scaled_keys: false, scaled_values: true, weighted: true, progressive: true };
+    let kind =
+        Kind { dim: 1, scaled_keys: false, scaled_values: true, weighted: true, progressive: true, split_values: true };
     let job = Job::random(&config, kind, Shape::Short, seed(3), &mut Coverage::default());
     let watched = Watched::default();
     let check = |module: &str, from: &str, to: &str, what: &str| {
@@ -157,6 +162,9 @@ fn faults_are_caught() {
     let core = "attention_core";
     // A dropped row's tag stays.
     check(core, "assign tags_out_ready = (decides | marks);", "assign tags_out_ready = (keeps | marks);", "differs");
+    // Values that are added to before rows that do not need that have read them; norms released twice.
+    check(core, "assign tag_again = (tag_marker & tag_upper[1]);", "assign tag_again = 1'd0;", "differs");
+    check("value_requests", "assign read_again = (marker & again);", "assign read_again = 1'd0;", "differs");
     // Two rows of different words in one request; norms of the head before; the name of an output that waits.
     check("value_requests", "joined_1_next = ((", "joined_1_next = (1'd1 | (", "differs");
     check("norms", "halves_freed = (marks & weighted);", "halves_freed = 1'd0;", "differs");

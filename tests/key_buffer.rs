@@ -21,21 +21,27 @@ struct Stimulus {
     writes: Vec<Input>,
     scales: Vec<Input>,
     reads: Vec<Input>,
+    adds: Vec<Input>,
     out: Vec<Word>,
 }
 
 impl Stimulus {
     fn new(size: Size, dim: u32, scaled: bool) -> Self {
-        Self { size, dim, scaled, writes: vec![], scales: vec![], reads: vec![], out: vec![] }
+        Self { size, dim, scaled, writes: vec![], scales: vec![], reads: vec![], adds: vec![], out: vec![] }
     }
 
     /// A head of `keys` keys, of which words are requested.
     fn head(&mut self, keys: usize, requests: &[usize], rng: &mut Rng) {
+        self.head_in_parts(keys, &[requests], &[], rng);
+    }
+
+    /// The same, where between `parts` of the requests as many keys as `added` says are added to the first ones.
+    fn head_in_parts(&mut self, keys: usize, parts: &[&[usize]], added: &[usize], rng: &mut Rng) {
         let Size { bits, word, beat, lanes, .. } = self.size;
         let dimension = 16usize << self.dim;
         // Beats are whole: what lies behind the last key is written too.
         let length = (keys * dimension).next_multiple_of(beat).next_multiple_of(word);
-        let operands: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
+        let mut operands: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
         let beats = length / beat;
         for (i, chunk) in operands.chunks(beat).enumerate() {
             self.writes.push(Input::Write { lanes: chunk.into(), bits, last: i + 1 == beats });
@@ -48,25 +54,49 @@ impl Stimulus {
                 self.scales.push(Input::Scale { lanes: row.into(), last: i + 1 == rows });
             }
         }
-        for (i, &address) in requests.iter().enumerate() {
-            let (count, last) = (rng.below(lanes as u64 + 1) as usize, rng.below(2) == 0);
-            self.reads.push(Input::read(&self.size, address, count, last, i + 1 == requests.len()));
-            let scale = |lane: usize| {
-                if !self.scaled {
-                    return 1 << TOKEN_SCALE_FRACTION;
+        for (number, requests) in parts.iter().enumerate() {
+            let ends = number + 1 == parts.len();
+            // The last request says what becomes of the head, or a marker behind it.
+            let marks = requests.is_empty() || (parts.len() > 1 && rng.below(2) == 0);
+            for (i, &address) in requests.iter().enumerate() {
+                let (count, last) = (rng.below(lanes as u64 + 1) as usize, rng.below(2) == 0);
+                let says = !marks && i + 1 == requests.len();
+                let mut read = Input::read(&self.size, address, count, last, says && ends);
+                if let Input::Read { again, .. } = &mut read {
+                    *again = says && !ends;
                 }
-                // From the first key of the word to the end of its row of scales; nothing behind that.
-                let key = address * word / dimension + lane;
-                let same_row = key / lanes == address * word / dimension / lanes;
-                if same_row { key_scales.get(key).copied().unwrap_or(3) } else { 0 }
-            };
-            self.out.push(Word {
-                lanes: operands[address * word..(address + 1) * word].into(),
-                bits,
-                scales: (0..lanes).map(scale).collect(),
-                count: count as u32,
-                last,
-            });
+                self.reads.push(read);
+                let scale = |lane: usize| {
+                    if !self.scaled {
+                        return 1 << TOKEN_SCALE_FRACTION;
+                    }
+                    // From the first key of the word to the end of its row of scales; nothing behind that.
+                    let key = address * word / dimension + lane;
+                    let same_row = key / lanes == address * word / dimension / lanes;
+                    if same_row { key_scales.get(key).copied().unwrap_or(3) } else { 0 }
+                };
+                self.out.push(Word {
+                    lanes: operands[address * word..(address + 1) * word].into(),
+                    bits,
+                    scales: (0..lanes).map(scale).collect(),
+                    count: count as u32,
+                    last,
+                });
+            }
+            if marks {
+                self.reads.push(Input::marker(&self.size, !ends));
+            }
+            if ends {
+                return;
+            }
+            let length = (added[number] * dimension).next_multiple_of(beat);
+            let lsbs: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
+            for (i, chunk) in lsbs.chunks(beat).enumerate() {
+                self.adds.push(Input::Add { lanes: chunk.into(), bits, last: i + 1 == length / beat });
+            }
+            for (operand, lsb) in operands.iter_mut().zip(lsbs) {
+                *operand = (u32::from(*operand) + u32::from(lsb)) as u16 & (u16::MAX >> (16 - bits));
+            }
         }
     }
 
@@ -89,9 +119,20 @@ impl Stimulus {
             let requests: Vec<usize> = (0..count).map(|_| rng.below(words as u64) as usize).collect();
             let ends = requests.contains(&0) && requests.contains(&(words - 1));
             coverage.add("first and last word", ends.into());
-            stimulus.head(keys, &requests, &mut rng);
+            // None, some or all keys are added to, once or twice.
+            let (head, tail) = requests.split_at(rng.below(count as u64 + 1) as usize);
+            let (middle, tail) = tail.split_at(rng.below(tail.len() as u64 + 1) as usize);
+            let some = 1 + rng.below(keys as u64) as usize;
+            match rng.below(4) {
+                0 => stimulus.head_in_parts(keys, &[&requests[..count - 1], &requests[count - 1..]], &[keys], &mut rng),
+                1 => stimulus.head_in_parts(keys, &[head, middle, tail], &[some, keys], &mut rng),
+                _ => stimulus.head(keys, &requests, &mut rng),
+            }
             heads += 1;
         }
+        let lasts = stimulus.adds.iter().filter(|add| matches!(add, Input::Add { last: true, .. })).count();
+        coverage.add("added", lasts as u64);
+        coverage.add("one beat added", u64::from(stimulus.adds.len() < 2 * lasts));
         coverage.add("both halves in turn", (heads > 3).into());
         stimulus
     }
@@ -101,6 +142,7 @@ impl Stimulus {
             .input("write", self.writes.clone())
             .input("scale", self.scales.clone())
             .input("read", self.reads.clone())
+            .input("add", self.adds.clone())
             .output("out", self.out.clone())
             .pin("dim", Bits::new(self.dim.into(), 2))
             .pin("scaled", Bits::new(self.scaled.into(), 1))
@@ -130,7 +172,7 @@ fn every_request_is_answered_from_its_head_under_every_stall() {
         checks.that(beats >= 10_000, || format!("{}: {beats} beats", config.name));
     }
     coverage.require(&["bubble", "back-pressure", "stall", "all keys", "one key", "one request"]);
-    coverage.require(&["first and last word", "both halves in turn"]);
+    coverage.require(&["first and last word", "both halves in turn", "added"]);
     checks.finish_any();
 }
 
@@ -185,7 +227,7 @@ fn another_simulator_shows_the_same() {
 fn faults_are_caught() {
     let config = ArchConfig::tiny();
     let design = design("key_buffer", &config);
-    let stimulus = Stimulus::random(size(&config), 2, true, 200, &mut Coverage::default());
+    let stimulus = Stimulus::random(size(&config), 2, true, 600, &mut Coverage::default());
     faults_at_the_port_are_caught(&design, "out", "data", |verilog| stimulus.bench(verilog, "tiny"));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&stimulus.bench(broken(&design, module, from, to), "tiny"), what);
@@ -193,6 +235,9 @@ fn faults_are_caught() {
     check("key_buffer", "valid_b_next = valid_a;", "valid_b_next = valid_a & (tag_a != 2'd3);", "a beat lost");
     check("halves", "assign fill = ((data_done | data_ends)", "assign fill = ((data_ends)", "differs");
     check("halves", "writing_next = (writing + 1'd1);", "writing_next = writing;", "differs");
+    // Written beside a sum; read while it is added to; added where the beat before belongs.
+    check("halves", "lacks_next = 1'd1;", "lacks_next = 1'd0;", "differs");
+    check("key_buffer", "sum_row_next = add_row;", "sum_row_next = read_row + 1'd1;", "differs");
     check(
         "key_buffer",
         "assign word_0_next = found_1;",

@@ -30,6 +30,7 @@ use layers::{Case, Layers, Like};
 use memory::{Answers, insert};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
+use spatten_sim::attention_core::Name;
 use spatten_sim::cosim::{Bits, Coverage, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::importance_accumulator::{self as importance, Command};
@@ -48,7 +49,7 @@ struct Beside {
 
 impl streams::Beside<LayerEngine> for Beside {
     fn ports(&self) -> usize {
-        2 + usize::from(self.fault.is_some())
+        3 + usize::from(self.fault.is_some())
     }
 
     /// Rows of all heads may follow each other without anything from outside.
@@ -63,7 +64,11 @@ impl streams::Beside<LayerEngine> for Beside {
     }
 
     fn compare(&mut self, rtl: &spatten_sim::cosim::Model, model: &LayerEngine) -> Result<(), String> {
-        for (name, should) in [("busy", model.busy().into()), ("logit_saturations", model.logit_saturations())] {
+        for (name, should) in [
+            ("busy", model.busy().into()),
+            ("logit_saturations", model.logit_saturations()),
+            ("flat_rows", model.flat_rows()),
+        ] {
             let is = rtl.get_bits(rtl.pin(name).unwrap()).words()[0];
             if is != should {
                 return Err(format!("{name} differs: rtl {is}, model {should}"));
@@ -105,7 +110,7 @@ fn check(
             .into();
     inputs.extend(["response", "acknowledge"].map(|name| Streams { name, lanes: channels }));
     let mut outputs: Vec<Streams> =
-        ["read", "head_read", "done", "written"].map(|name| Streams { name, lanes: 1 }).into();
+        ["read", "head_read", "done", "written", "refetched"].map(|name| Streams { name, lanes: 1 }).into();
     outputs.extend(["request", "write"].map(|name| Streams { name, lanes: channels }));
 
     let mut steps: VecDeque<Step> = [Step::Clear(false), Step::Clear(true)].into();
@@ -135,6 +140,11 @@ fn check(
     let mut rng = Rng::new(7);
     let (mut left, mut problem, mut checked) = (layers.outputs.clone(), None, 0u64);
     let (mut tokens, mut heads) = (VecDeque::new(), VecDeque::new());
+    let mut verdicts: VecDeque<(Name, bool, bool)> = VecDeque::new();
+    for case in &layers.cases {
+        let last = case.verdicts.len().wrapping_sub(1);
+        verdicts.extend(case.verdicts.iter().enumerate().map(|(i, &(name, flat))| (name, flat, i == last)));
+    }
     let mut acknowledged = vec![0; channels];
     let mut overtaken = 0u64;
     let mut wrong = |what: String| {
@@ -151,7 +161,7 @@ fn check(
         seed(0x1e),
         |cycle, port, beat, queues| match beat {
             Output::Request(request, _) => {
-                let channel = port - 4;
+                let channel = port - 5;
                 let (due, to) = answers.to(cycle, channel, channels, &mut rng);
                 let Some(word) = layers.memory.get(&(channel, request.address)) else {
                     return wrong(format!("word {:#x} of channel {channel} holds nothing", request.address));
@@ -161,7 +171,7 @@ fn check(
                 overtaken += u64::from(insert(&mut queues[9 + to], due, response));
             }
             Output::WriteBack(write_back::Output::Write(write)) => {
-                let channel = port - 4 - channels;
+                let channel = port - 5 - channels;
                 let strobed = |bytes: &[u8], strobe: u128| {
                     bytes.iter().enumerate().filter(|(i, _)| strobe >> i & 1 == 1).map(|(_, &b)| b).collect::<Vec<u8>>()
                 };
@@ -190,6 +200,13 @@ fn check(
                 let golden = heads.pop_front();
                 if golden != Some(*is) {
                     wrong(format!("head: {is}, golden {golden:?}"));
+                }
+                checked += 1;
+            }
+            Output::Sequencer(verdict, _) => {
+                let golden = verdicts.pop_front();
+                if golden != Some((verdict.name, verdict.flat, verdict.last)) {
+                    wrong(format!("verdict: {verdict:?}, golden {golden:?}"));
                 }
                 checked += 1;
             }
@@ -225,6 +242,9 @@ fn check(
     if let Some(problem) = problem {
         return Err(format!("{problem}   [{stalls:?} {answers:?}]"));
     }
+    if !verdicts.is_empty() {
+        return Err(format!("{} verdicts did not come   [{stalls:?} {answers:?}]", verdicts.len()));
+    }
     if !left.is_empty() || !steps.is_empty() {
         let at = match steps.front() {
             Some(Step::Layer(case)) => {
@@ -256,7 +276,23 @@ fn offered(case: &Case, config: &ArchConfig) -> [Vec<Input>; 4] {
     ]
 }
 
-const RARE: [&str; 14] = [
+const RARE: [&str; 30] = [
+    "no row flat",
+    "all rows flat",
+    "some rows flat",
+    "floor",
+    "mid",
+    "balanced",
+    "no LSBs of K",
+    "LSBs of V",
+    "LSBs of Q",
+    "again with D = 128",
+    "again, and heads that share keys",
+    "again and causal",
+    "again with scales",
+    "again a single row",
+    "again single rows of several heads",
+    "again beside queries behind the next head's keys",
     "heads that share keys",
     "causal",
     "scales per token",
@@ -353,22 +389,22 @@ fn alone(layers: &Layers, config: &ArchConfig, latency: u64) -> Alone {
                 if due { queues[port].pop_front().map(|(_, beat)| beat) } else { None }
             })
             .collect();
-        let taken: Vec<bool> = (0..4 + 2 * channels).map(|port| model.output(port).is_some()).collect();
-        for port in (4..taken.len()).filter(|&port| taken[port]) {
+        let taken: Vec<bool> = (0..5 + 2 * channels).map(|port| model.output(port).is_some()).collect();
+        for port in (5..taken.len()).filter(|&port| taken[port]) {
             match model.output(port) {
                 Some(Output::Request(request, _)) => {
                     first.get_or_insert(cycle);
                     words += 1;
-                    let word = &layers.memory[&(port - 4, request.address)];
+                    let word = &layers.memory[&(port - 5, request.address)];
                     let data = Bits::from_bytes(word);
-                    queues[port + 5].push_back((cycle + latency, Input::Response { id: request.id, id_bits, data }));
+                    queues[port + 4].push_back((cycle + latency, Input::Response { id: request.id, id_bits, data }));
                 }
                 Some(Output::WriteBack(write_back::Output::Write(write))) => {
                     last = cycle;
-                    let golden = left.remove(&(port - 4 - channels, write.address)).map(|(bytes, _)| bytes);
+                    let golden = left.remove(&(port - 5 - channels, write.address)).map(|(bytes, _)| bytes);
                     assert_eq!(golden.as_deref(), Some(&write.data[..]), "written in cycle {cycle}");
                     let acknowledge = Input::WriteBack(write_back::Input::Acknowledge { error: false });
-                    queues[port + 5].push_back((cycle + latency, acknowledge));
+                    queues[port + 4].push_back((cycle + latency, acknowledge));
                 }
                 other => panic!("{other:?} on port {port}"),
             }
@@ -398,6 +434,7 @@ fn whole(heads: usize, rows: usize, keys: usize, share: u32) -> Like {
         keys,
         rows,
         share,
+        refetch: None,
     }
 }
 

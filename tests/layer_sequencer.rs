@@ -13,19 +13,20 @@ use block::{
 use spatten_arch::ArchConfig;
 use spatten_arch::content::Content;
 use spatten_arch::element::Element;
+use spatten_arch::plan::Split;
 use spatten_golden::dot_product::ScaleFactor;
 use spatten_sim::attention_core::{Name, Row};
 use spatten_sim::cosim::{BlockBench, Coverage, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::fetch_path;
-use spatten_sim::layer_sequencer::{BASES, Factors, Input, Layer, LayerSequencer, Output, Widths};
+use spatten_sim::layer_sequencer::{BASES, Factors, Input, Layer, LayerSequencer, Output, Plane, Verdict, Widths};
 use spatten_sim::matrix_fetcher::Tokens;
 use spatten_sim::operand_router::QueryJob;
 use spatten_testkit::{Checks, Rng};
 use tokens::ascending;
 
-const INPUTS: [&str; 4] = ["key_list", "query_list", "layer", "factor"];
-const OUTPUTS: [&str; 6] = ["fetch", "token", "query_job", "row", "plane", "accumulate"];
+const INPUTS: [&str; 5] = ["key_list", "query_list", "layer", "factor", "verdict"];
+const OUTPUTS: [&str; 7] = ["fetch", "token", "query_job", "row", "plane", "accumulate", "refetched"];
 /// Query rows that are fetched behind the next head's keys are whole steps of so many.
 const STEP: usize = 16;
 
@@ -36,12 +37,13 @@ struct Work {
     outputs: Vec<Vec<Output>>,
     keys: Vec<u16>,
     queries: Vec<u16>,
+    rng: Rng,
 }
 
 impl Work {
     fn new(config: &ArchConfig) -> Self {
         let (inputs, outputs) = (vec![vec![]; INPUTS.len()], (0..OUTPUTS.len()).map(|_| vec![]).collect());
-        Self { config: config.clone(), inputs, outputs, keys: vec![], queries: vec![] }
+        Self { config: config.clone(), inputs, outputs, keys: vec![], queries: vec![], rng: Rng::new(8) }
     }
 
     fn beats(&self) -> usize {
@@ -51,17 +53,21 @@ impl Work {
     fn job(&mut self, layer: &Layer, content: Content, number: usize, list: &[u16]) {
         let widths = Widths::of(&self.config);
         let (at, lanes) = (content as usize, self.config.channels);
-        let words = [Content::KeyScales, Content::ValueScales, Content::Norms, Content::QueryScales].contains(&content);
-        let bits = match content {
-            Content::Keys => layer.bits[0],
-            Content::Values => layer.bits[1],
-            Content::Queries => layer.bits[2],
-            _ => 1,
+        let msb = |i: usize| Element::msb(layer.bits[i], layer.lsb_bits[i], layer.split);
+        let lsb = |i: usize| Element::lsb(layer.bits[i], layer.lsb_bits[i], layer.split);
+        let element = match content {
+            Content::Keys => msb(0),
+            Content::Values => msb(1),
+            Content::Queries => msb(2),
+            Content::KeyLsbs => lsb(0),
+            Content::ValueLsbs => lsb(1),
+            Content::QueryLsbs => lsb(2),
+            _ => Element::whole(1),
         };
         let job = fetch_path::Job {
             base: layer.base[at].wrapping_add(layer.stride[at].wrapping_mul(number as u32)),
-            dim: if words { 1 } else { layer.dim },
-            element: Element::whole(bits),
+            dim: if content.granules() { 1 } else { layer.dim },
+            element,
             tag: at as u8,
         };
         self.outputs[0].push(Output::Fetch(job, widths));
@@ -96,11 +102,62 @@ impl Work {
             self.job(layer, Content::QueryScales, head, &list);
         }
         self.job(layer, Content::Queries, head, &list);
-        let job = QueryJob { rows: list.len(), factor, keys: self.config.keys_on_chip };
+        let job = QueryJob { rows: list.len(), factor, lsbs: false, keys: self.config.keys_on_chip };
         self.outputs[2].push(Output::QueryJob(job));
     }
 
+    /// What is fetched for flat rows of heads that share keys.
+    fn again(&mut self, layer: &Layer, number: usize, flat: &[(usize, usize)], factors: &[Factors]) {
+        let Some(seen) = flat.iter().map(|&(_, index)| self.visible(layer, index)).max() else { return };
+        let keys = self.keys[..seen].to_vec();
+        for (content, bits) in [(Content::KeyLsbs, layer.lsb_bits[0]), (Content::ValueLsbs, layer.lsb_bits[1])] {
+            if bits > 0 {
+                self.job(layer, content, number, &keys);
+            }
+        }
+        for &(head, index) in flat {
+            let list = [self.queries[index]];
+            if layer.scaled {
+                self.job(layer, Content::QueryScales, head, &list);
+            }
+            let kinds = [(Content::QueryLsbs, layer.lsb_bits[2] > 0), (Content::Queries, true)];
+            for (content, _) in kinds.into_iter().filter(|(_, needed)| *needed) {
+                self.job(layer, content, head, &list);
+                let lsbs = content == Content::QueryLsbs;
+                let job = QueryJob { rows: 1, factor: factors[head].logit, lsbs, keys: self.config.keys_on_chip };
+                self.outputs[2].push(Output::QueryJob(job));
+            }
+        }
+    }
+
+    fn visible(&self, layer: &Layer, index: usize) -> usize {
+        let token = usize::from(self.queries[index]) + usize::from(layer.first_row);
+        match layer.causal {
+            true => self.keys.iter().filter(|&&key| usize::from(key) <= token).count(),
+            false => self.keys.len(),
+        }
+    }
+
+    /// A beat of `row`: a pass of a head's row, or none.
+    fn row(&self, layer: &Layer, factors: &[Factors], (head, index): (usize, usize), pass: bool) -> Row {
+        let visible = if pass { self.visible(layer, index) } else { 0 };
+        let keep = (u64::from(layer.share) * visible as u64).div_ceil(1 << 31) as usize;
+        Row {
+            visible,
+            keep,
+            name: Name { index, head },
+            factor: factors[head].importance,
+            last_pass: true,
+            release_keys: false,
+            release_values: false,
+            again_keys: false,
+            again_values: false,
+            keys: self.config.keys_on_chip,
+        }
+    }
+
     /// Adds a layer, and what must come of it.
+    #[allow(clippy::too_many_lines)]
     fn layer(&mut self, layer: Layer, lists: [Option<Vec<u16>>; 2], factors: &[Factors], coverage: &mut Coverage) {
         let widths = Widths::of(&self.config);
         let lanes = self.config.channels;
@@ -135,66 +192,103 @@ impl Work {
         // At D = 128 there is no other half for the next head's keys.
         let split = if rows > 2 * step && layer.dim != 3 { ((rows - 1) / step - 1) * step } else { rows };
         coverage.add("queries behind the next head's keys", u64::from(split < rows && groups.len() > 1));
-        if rows == 1 {
-            coverage.hit("a single query");
-            for (i, &head) in alive.iter().enumerate() {
-                let first = i == 0 || groups[i] != groups[i - 1];
-                let of_keys: &[Content] = if first { &[Content::Keys, Content::KeyScales] } else { &[] };
-                let of_values: &[Content] =
-                    if first { &[Content::Values, Content::ValueScales, Content::Norms] } else { &[] };
-                self.contents(&layer, groups[i], of_keys);
-                self.query_rows(&layer, head, factors[head].logit, 0..1);
-                self.contents(&layer, groups[i], of_values);
+        // Which rows turn out to be flat.
+        let kind = if layer.progressive { self.rng.below(4) } else { 0 };
+        let mut draw = |_: usize| match kind {
+            0 => false,
+            1 => true,
+            2 => self.rng.below(2) == 0,
+            _ => self.rng.below(12) == 0,
+        };
+        let flat: Vec<Vec<bool>> = alive.iter().map(|_| (0..rows).map(&mut draw).collect()).collect();
+        let flat_of = |group: usize| -> Vec<(usize, usize)> {
+            let of_group = (0..alive.len()).filter(|&i| groups[i] == group);
+            of_group
+                .flat_map(|i| (0..rows).filter(|&r| flat[i][r]).map(|r| (alive[i], r)).collect::<Vec<_>>())
+                .collect()
+        };
+        coverage.add("a single query", u64::from(rows == 1));
+        let mut ahead = false;
+        for (i, &head) in alive.iter().enumerate() {
+            let first = i == 0 || groups[i] != groups[i - 1];
+            let next = groups.get(i + 1).copied();
+            let ends = next != Some(groups[i]);
+            let goes_on = next.filter(|_| ends && !(layer.progressive && layer.dim == 3));
+            let logit = factors[head].logit;
+            let (of_keys, of_values) =
+                ([Content::Keys, Content::KeyScales], [Content::Values, Content::ValueScales, Content::Norms]);
+            if first && !std::mem::take(&mut ahead) {
+                self.contents(&layer, groups[i], &of_keys);
+                if rows > 1 {
+                    self.contents(&layer, groups[i], &of_values);
+                }
             }
-        } else {
-            self.keys_and_values(&layer, groups[0]);
-        }
-        for (i, &head) in alive.iter().enumerate().filter(|_| rows > 1) {
-            self.query_rows(&layer, head, factors[head].logit, 0..split);
-            if let Some(&next) = groups.get(i + 1)
-                && next != groups[i]
-            {
-                self.keys_and_values(&layer, next);
+            self.query_rows(&layer, head, logit, 0..split);
+            if rows == 1 {
+                if first {
+                    self.contents(&layer, groups[i], &of_values);
+                }
+                if let Some(next) = goes_on.filter(|_| layer.progressive) {
+                    self.contents(&layer, next, &of_keys);
+                    ahead = true;
+                }
+            } else {
+                if let Some(next) = goes_on {
+                    self.keys_and_values(&layer, next);
+                    ahead = true;
+                }
+                self.query_rows(&layer, head, logit, split..rows);
             }
-            self.query_rows(&layer, head, factors[head].logit, split..rows);
+            if ends && layer.progressive {
+                self.again(&layer, groups[i], &flat_of(groups[i]), factors);
+            }
         }
 
         // What is computed.
-        let keys_on_chip = self.config.keys_on_chip;
         for (i, &head) in alive.iter().enumerate() {
             let stride = layer.stride[BASES - 1].wrapping_mul(head as u32);
-            self.outputs[4].push(Output::Plane(layer.base[BASES - 1].wrapping_add(stride)));
+            let base = layer.base[BASES - 1].wrapping_add(stride);
+            self.outputs[4].push(Output::Plane(Plane { base, head }));
             let ends = groups.get(i + 1) != Some(&groups[i]);
-            for (index, &query) in self.queries.iter().enumerate() {
-                let token = usize::from(query) + usize::from(layer.first_row);
-                let visible = match layer.causal {
-                    true => self.keys.iter().filter(|&&key| usize::from(key) <= token).count(),
-                    false => self.keys.len(),
-                };
-                let keep = (u64::from(layer.share) * visible as u64).div_ceil(1 << 31) as usize;
-                self.outputs[3].push(Output::Row(Row {
-                    visible,
-                    keep,
-                    name: Name { index, head },
-                    factor: factors[head].importance,
-                    last_pass: true,
-                    release_keys: ends && index + 1 == rows,
-                    release_values: false,
-                    keys: keys_on_chip,
-                }));
+            for index in 0..rows {
+                let row = self.row(&layer, factors, (head, index), true);
+                let release_keys = ends && index + 1 == rows && !layer.progressive;
+                self.outputs[3].push(Output::Row(Row { last_pass: !layer.progressive, release_keys, ..row }));
+                if layer.progressive {
+                    let (name, flat) = (Name { index, head }, flat[i][index]);
+                    let last = i + 1 == alive.len() && index + 1 == rows;
+                    self.inputs[4].push(Input::Verdict(name, flat, widths));
+                    self.outputs[6].push(Output::Refetched(Verdict { name, flat, last }, widths));
+                }
             }
-            if ends {
-                self.outputs[3].push(Output::Row(Row {
-                    visible: 0,
-                    keep: 0,
-                    name: Name { index: rows % keys_on_chip, head },
-                    factor: factors[head].importance,
-                    last_pass: true,
-                    release_keys: false,
-                    release_values: true,
-                    keys: keys_on_chip,
-                }));
+            if !ends {
+                continue;
             }
+            let again = flat_of(groups[i]);
+            let none = layer.progressive && again.is_empty();
+            coverage.add("no row again", u64::from(none));
+            let mut at = (head, rows % self.config.keys_on_chip);
+            if let Some(most) = again.iter().map(|(_, index)| *index).max() {
+                coverage.hit("rows again");
+                let lsbs = [0, 1].map(|i| layer.lsb_bits[i] > 0);
+                coverage.add("rows again without LSBs", u64::from(lsbs == [false; 2]));
+                coverage.add("values added to", u64::from(lsbs[1]));
+                coverage.add("queries added to", u64::from(layer.lsb_bits[2] > 0));
+                coverage.add("rows again of several heads", u64::from(again.iter().any(|(h, _)| *h != again[0].0)));
+                coverage.add("some keys added to", u64::from(self.visible(&layer, most) < self.keys.len()));
+                if lsbs.contains(&true) {
+                    let row = self.row(&layer, factors, (head, most), false);
+                    self.outputs[3].push(Output::Row(Row { again_keys: lsbs[0], again_values: lsbs[1], ..row }));
+                }
+                for (i, &name) in again.iter().enumerate() {
+                    let row = self.row(&layer, factors, name, true);
+                    self.outputs[3].push(Output::Row(Row { release_keys: i + 1 == again.len(), ..row }));
+                    at = name;
+                }
+            }
+            let row = self.row(&layer, factors, at, false);
+            let last_pass = !none;
+            self.outputs[3].push(Output::Row(Row { last_pass, release_keys: none, release_values: true, ..row }));
         }
     }
 
@@ -243,7 +337,11 @@ impl Work {
                 scaled: rng.below(3) == 0,
                 weighted: rng.below(3) == 0,
                 share: [1 << 31, 0, 1, rng.below(1 << 31) as u32][rng.below(4) as usize],
+                progressive: rng.below(2) == 0,
+                threshold_inverse: rng.below(1 << 20),
+                split: [Split::Floor, Split::Mid, Split::Balanced][rng.below(3) as usize],
                 bits: [0; 3].map(|_| 1 + rng.below(u64::from(config.datapath_bits)) as u32),
+                lsb_bits: [0; 3].map(|_| rng.below(3) as u32 * rng.below(4) as u32),
                 base: [0; BASES].map(|_| rng.bits() as u32),
                 stride: [0; BASES].map(|_| rng.bits() as u32),
             };
@@ -275,7 +373,7 @@ fn equals_the_layer_and_its_cycle_model_under_every_stall() {
     let mut coverage = Coverage::default();
     for config in configurations() {
         let verilog = verilog(&design("layer_sequencer", &config));
-        let work = Work::random(&config, 12_000, seed(1), &mut coverage);
+        let work = Work::random(&config, 30_000, seed(1), &mut coverage);
         let reports = run_all(&bench(&work, verilog, &config), work.beats(), &mut coverage);
         let beats: u64 = reports.iter().flat_map(|r| &r.checked).map(|(_, n)| n).sum();
         checks.that(beats >= 10_000, || format!("{}: {beats} beats", config.name));
@@ -295,6 +393,13 @@ fn equals_the_layer_and_its_cycle_model_under_every_stall() {
         "keys that nobody needs",
         "queries behind the next head's keys",
         "partial beat of a list",
+        "no row again",
+        "rows again",
+        "rows again without LSBs",
+        "values added to",
+        "queries added to",
+        "rows again of several heads",
+        "some keys added to",
     ]);
     checks.finish_any();
 }
@@ -342,7 +447,11 @@ fn jobs_and_rows_come_when_they_are_documented_to() {
         scaled: false,
         weighted: false,
         share: 1 << 31,
+        progressive: false,
+        threshold_inverse: 0,
+        split: Split::Floor,
         bits: [12; 3],
+        lsb_bits: [0; 3],
         base: [0; BASES],
         stride: [1; BASES],
     };
@@ -384,4 +493,8 @@ fn faults_are_caught() {
     check("visible", "(key <= query)", "(key < query)", "differs");
     check("layer_fetches", "ahead_next = head_first;", "ahead_next = 1'd0;", "differs");
     check("layer_heads", "seen_next = 1'd1;", "seen_next = 1'd0;", "differs");
+    // Keys that are never given back; fewer LSBs than a row needs; a head that is left out.
+    check("layer_rows", "none_next = 1'd1;", "none_next = 1'd0;", "differs");
+    check("layer_again", "highest_next = verdict_index;", "highest_next = highest;", "differs");
+    check("layer_again", "head_next = (head + 7'd1);", "head_next = (head + 7'd2);", "differs");
 }

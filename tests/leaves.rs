@@ -6,7 +6,7 @@ mod common;
 
 use spatten_hw::emit::emit;
 use spatten_hw::hdl::{Block, Clock, In, Num, Signal, simulate};
-use spatten_hw::leaf::{BlockRom, Join, LaneRam, Multiplier, Ram, ReadPort, Rom};
+use spatten_hw::leaf::{BlockRom, Join, LaneRam, LaneSum, Multiplier, Ram, ReadPort, Rom};
 use spatten_sim::cosim::{Bits, Cache, Init, Model};
 use spatten_testkit::{Checks, Rng};
 
@@ -171,6 +171,30 @@ fn lanes_are_joined_as_the_model_says() {
         let model = rust.word.val().index() as u64;
         checks.eq(rtl.get(word), model, || format!("word {i}"));
         checks.eq(model >> (2 * bits) & ((1 << bits) - 1), values[2], || format!("lane 2 of word {i}"));
+    }
+    checks.finish(2 * CYCLES);
+}
+
+#[test]
+fn lanes_are_added_without_carries_between_them() {
+    let mut checks = Checks::new("leaf_lane_sum");
+    let mut rng = Rng::new(5);
+    let (lanes, bits) = (5, 7);
+    let (mut rust, mut rtl) = (LaneSum::new(lanes, bits), rtl(LaneSum::new(lanes, bits)));
+    rust.connect_all();
+    let [a, b, sum] = ["a", "b", "sum"].map(|name| rtl.pin(name).unwrap());
+    for i in 0..CYCLES {
+        let [x, y] = [0; 2].map(|_| rng.below(1 << (lanes * bits)));
+        rust.a.next = (x as usize).into();
+        rust.b.next = (y as usize).into();
+        assert!(simulate(&mut rust, 100));
+        rtl.set(a, x);
+        rtl.set(b, y);
+        rtl.eval().unwrap();
+        let model = rust.sum.val().index() as u64;
+        checks.eq(rtl.get(sum), model, || format!("word {i}"));
+        let lane = |word: u64| word >> (2 * bits) & ((1 << bits) - 1);
+        checks.eq(lane(model), (lane(x) + lane(y)) & ((1 << bits) - 1), || format!("lane 2 of word {i}"));
     }
     checks.finish(2 * CYCLES);
 }

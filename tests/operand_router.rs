@@ -27,19 +27,20 @@ use spatten_arch::layout::GRANULE_BYTES;
 use spatten_golden::bitwidth_converter::operand;
 use spatten_golden::dot_product::ScaleFactor;
 use spatten_hw::{emit::emit, operand_router as rtl};
-use spatten_sim::attention_core::Input as Output;
+use spatten_sim::attention_core::{Input as Output, Lsbs};
 use spatten_sim::cosim::{Beat, Bits, BlockBench, Cache, Coverage, Init, Model, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
 use spatten_sim::fetch_path::{FetchPath, Job};
 use spatten_sim::matrix_fetcher::Tokens;
-use spatten_sim::operand_router::{Input, OUTPUTS, OperandRouter, Operands, Pins, QueryJob};
+use spatten_sim::operand_router::{Input, OUTPUTS, OperandRouter, Operands, Pins, QueryJob, STREAMS as CONTENTS};
 use spatten_sim::{dot_product, key_buffer, value_buffer};
 use spatten_testkit::{Checks, Rng};
 use std::collections::VecDeque;
 
 /// Bits of a scale or norm, and of its granule.
 const FIELD: u32 = 18;
-const STREAMS: [&str; OUTPUTS] = ["keys", "key_scales", "values", "value_scales", "norms", "query"];
+const STREAMS: [&str; OUTPUTS] =
+    ["keys", "key_scales", "values", "value_scales", "norms", "query", "key_lsbs", "value_lsbs"];
 
 struct Stimulus<'a> {
     config: &'a ArchConfig,
@@ -49,13 +50,14 @@ struct Stimulus<'a> {
     jobs: Vec<Input>,
     out: [Vec<Output>; OUTPUTS],
     coverage: Coverage,
+    with_lsbs: bool,
 }
 
 impl<'a> Stimulus<'a> {
     fn new(config: &'a ArchConfig, dim: u32, scaled_queries: bool, seed: u64) -> Self {
         let pins = Pins { dim, scaled_queries };
         let (beats, jobs, out) = (vec![], vec![], Default::default());
-        Self { config, pins, rng: Rng::new(seed), beats, jobs, out, coverage: Coverage::default() }
+        Self { config, pins, rng: Rng::new(seed), beats, jobs, out, coverage: Coverage::default(), with_lsbs: false }
     }
 
     fn dimension(&self) -> usize {
@@ -84,7 +86,7 @@ impl<'a> Stimulus<'a> {
         }
     }
 
-    /// Keys or values.
+    /// Keys, values, or their LSBs.
     fn plain(&mut self, content: Content, rows: usize) {
         let operands = (rows * self.dimension()).next_multiple_of(self.width());
         let operands = self.operands(operands);
@@ -93,8 +95,10 @@ impl<'a> Stimulus<'a> {
         let count = operands.len() / width;
         for (i, lanes) in operands.chunks(width).enumerate() {
             let (lanes, last) = (lanes.into(), i + 1 == count);
-            self.out[content.tag() as usize].push(match content {
+            let stream = CONTENTS.iter().position(|of| *of == content).unwrap();
+            self.out[stream].push(match content {
                 Content::Keys => Output::Keys(key_buffer::Input::Write { lanes, bits, last }),
+                Content::KeyLsbs | Content::ValueLsbs => Output::Lsbs(Lsbs { lanes, bits, last }),
                 _ => Output::Values(value_buffer::Input::Write { lanes, bits, last }),
             });
         }
@@ -152,9 +156,18 @@ impl<'a> Stimulus<'a> {
         self.granules(Content::QueryScales, rows)
     }
 
-    /// A job of queries; a score scale for each of its rows, or none.
+    /// A job of queries; a score scale for each of its rows, or none. A single row may have LSBs.
     fn queries(&mut self, rows: usize, scales: &[u32]) {
         let (dim, width, bits) = (self.dimension(), self.width(), self.config.datapath_bits);
+        let mut lsbs = vec![0; rows * dim];
+        if self.with_lsbs && rows == 1 && self.rng.below(2) == 0 {
+            self.note("a row with LSBs", true);
+            let all = self.operands(dim.next_multiple_of(width));
+            self.push(Content::QueryLsbs, &all);
+            let factor = ScaleFactor { mantissa: 5, shift: 6 };
+            self.jobs.push(Input::Job(QueryJob { rows, factor, lsbs: true, keys: self.config.keys_on_chip }));
+            lsbs.copy_from_slice(&all[..dim]);
+        }
         let operands = self.operands((rows * dim).next_multiple_of(width));
         self.push(Content::Queries, &operands);
         self.note("several beats to a row", dim > width);
@@ -162,7 +175,7 @@ impl<'a> Stimulus<'a> {
         self.note("rows that are dropped", operands.len() > rows * dim);
         self.note("one row", rows == 1);
         let factor = ScaleFactor { mantissa: self.rng.below(1 << 18) as u32, shift: self.rng.below(64) as u32 };
-        self.jobs.push(Input::Job(QueryJob { rows, factor, keys: self.config.keys_on_chip }));
+        self.jobs.push(Input::Job(QueryJob { rows, factor, lsbs: false, keys: self.config.keys_on_chip }));
         for (i, row) in operands.chunks_exact(dim).take(rows).enumerate() {
             let factor = scales.get(i).map_or(factor, |&scale| {
                 // Only 24 bits are a factor.
@@ -170,7 +183,9 @@ impl<'a> Stimulus<'a> {
                 ScaleFactor { mantissa, shift }
             });
             let sign = 1 << (bits - 1);
-            let mut operands: Vec<i16> = row.iter().map(|&x| (i32::from(x ^ sign) - i32::from(sign)) as i16).collect();
+            let sums =
+                row.iter().zip(&lsbs[i * dim..]).map(|(x, lsb)| x.wrapping_add(*lsb) & (u16::MAX >> (16 - bits)));
+            let mut operands: Vec<i16> = sums.map(|x| (i32::from(x ^ sign) - i32::from(sign)) as i16).collect();
             operands.resize(128, 0);
             self.out[5].push(Output::Query(dot_product::Query { operand_bits: bits, operands, factor }));
         }
@@ -188,7 +203,9 @@ impl<'a> Stimulus<'a> {
 
     fn other(&mut self) {
         let rows = self.rows();
-        match self.rng.below(5) {
+        match self.rng.below(7) {
+            5 => self.plain(Content::KeyLsbs, rows),
+            6 => self.plain(Content::ValueLsbs, rows),
             0 => self.plain(Content::Keys, rows),
             1 => self.plain(Content::Values, rows),
             2 => self.scales(Content::KeyScales, rows),
@@ -200,6 +217,7 @@ impl<'a> Stimulus<'a> {
     /// Jobs of all contents, until so many beats come out, and queries of all rows.
     fn random(mut self, beats: usize) -> Self {
         let most = self.config.keys_on_chip;
+        self.with_lsbs = true;
         while self.out.iter().map(Vec::len).sum::<usize>() < beats {
             if self.rng.below(3) > 0 {
                 self.other();
@@ -253,7 +271,8 @@ impl<'a> Stimulus<'a> {
 }
 
 /// What every run of random jobs has met.
-const RARE: [&str; 16] = [
+const RARE: [&str; 17] = [
+    "a row with LSBs",
     "bubble",
     "back-pressure",
     "stall",
@@ -320,7 +339,7 @@ fn cycles_are_those_of_the_slower_side() {
             let job = |scaled: bool| Stimulus::new(&config, dim, scaled, 7);
             let rows = config.keys_on_chip.min(200);
             let what = |content: Content| format!("{} D={} {content:?}", config.name, 16 << dim);
-            for content in [Content::Keys, Content::Values] {
+            for content in [Content::Keys, Content::Values, Content::KeyLsbs, Content::ValueLsbs] {
                 let mut stimulus = job(false);
                 stimulus.plain(content, rows);
                 checks.eq(span(&stimulus, &verilog), stimulus.beats.len() as u64 + 1, || what(content));
@@ -362,7 +381,7 @@ fn cycles_are_those_of_the_slower_side() {
             merge(&mut coverage, &stimulus.coverage);
         }
     }
-    checks.finish(configurations().len() as u64 * 4 * (2 + 3 + 2 + 2 + 1));
+    checks.finish(configurations().len() as u64 * 4 * (4 + 3 + 2 + 2 + 1));
 }
 
 #[test]
@@ -498,8 +517,8 @@ fn streams_are_those_of_the_neighbours() {
             checks.that(fits, || format!("{}: {port:?}", config.name));
         }
     }
-    // in 5; keys, values, their scales and norms 4 each; query 5.
-    checks.finish(configurations().len() as u64 * (5 + 5 * 4 + 5));
+    // in 5; keys, values, their scales and LSBs, and norms 4 each; query 5.
+    checks.finish(configurations().len() as u64 * (5 + 7 * 4 + 5));
 }
 
 /// A plane's rows and what they are fetched as.
@@ -576,11 +595,11 @@ fn fetched(config: &ArchConfig, memory: &Memory, jobs: &[Fetched]) -> Vec<Output
     let mut tokens: VecDeque<Tokens> =
         jobs.iter().flat_map(|job| Tokens::beats(&job.tokens, config.channels)).collect();
     let factor = ScaleFactor { mantissa: 0, shift: 0 };
-    let mut announced = Some(QueryJob { rows: jobs[4].tokens.len(), factor, keys: config.keys_on_chip });
+    let mut announced = Some(QueryJob { rows: jobs[4].tokens.len(), factor, lsbs: false, keys: config.keys_on_chip });
     let mut answers: Vec<VecDeque<(u32, Bits)>> = vec![VecDeque::new(); config.channels];
     let mut out = vec![];
     for _ in 0..5_000 {
-        let taken = std::array::from_fn(|stream| router.offer(Content::ALL[stream]).is_some());
+        let taken = std::array::from_fn(|stream| router.offer(CONTENTS[stream]).is_some());
         let beat = path.output().filter(|_| router.operands_ready()).map(|(tag, last)| Operands {
             data: path.operands().concat().into(),
             bits: config.datapath_bits,
@@ -629,7 +648,7 @@ fn faults_are_caught() {
     let config = ArchConfig::eighth();
     let design = design("operand_router", &config);
     // D = 16: four rows to a beat, scales of their own; D = 128: two beats to a row, two beats of value scales to a beat.
-    let narrow = Stimulus::new(&config, 0, true, 6).random(500);
+    let narrow = Stimulus::new(&config, 0, true, 36).random(500);
     let wide = Stimulus::new(&config, 3, false, 6).random(500);
     for (stream, field) in [("query", "operands"), ("value_scales", "data")] {
         faults_at_the_port_are_caught(&design, stream, field, |verilog| wide.bench(verilog));
@@ -638,6 +657,8 @@ fn faults_are_caught() {
         caught(&stimulus.bench(broken(&design, module, from, to)), what);
     };
     check(&wide, "operand_router", "(tag == 4'd5)", "(tag == 4'd6)", "in_ready");
+    // LSBs that are not added.
+    check(&narrow, "query_rows", "held_0_next = packer_out_data[191:0];", "held_0_next = held_0;", "query_operands");
     check(
         &wide,
         "operand_router",

@@ -22,12 +22,13 @@ struct Stimulus {
     writes: Vec<Input>,
     scales: Vec<Input>,
     reads: Vec<Input>,
+    adds: Vec<Input>,
     out: Vec<Rows>,
 }
 
 impl Stimulus {
     fn new(size: Size, dim: u32, scaled: bool) -> Self {
-        Self { size, dim, scaled, writes: vec![], scales: vec![], reads: vec![], out: vec![] }
+        Self { size, dim, scaled, writes: vec![], scales: vec![], reads: vec![], adds: vec![], out: vec![] }
     }
 
     fn rows_per_word(&self) -> usize {
@@ -36,11 +37,23 @@ impl Stimulus {
 
     /// A head of `count` rows, of which some are requested, with a weight each.
     fn head(&mut self, count: usize, requests: &[Vec<u16>], rng: &mut Rng, coverage: &mut Coverage) {
+        self.head_with(count, requests, None, rng, coverage);
+    }
+
+    /// The same, where behind a request as many rows are added to the first ones.
+    fn head_with(
+        &mut self,
+        count: usize,
+        requests: &[Vec<u16>],
+        added: Option<(usize, usize)>,
+        rng: &mut Rng,
+        coverage: &mut Coverage,
+    ) {
         let Size { bits, word, beat, lanes, .. } = self.size;
         let dimension = 16usize << self.dim;
         let (rows, parts) = (self.rows_per_word(), (dimension / word).max(1));
         let length = (count * dimension).next_multiple_of(beat).next_multiple_of(word);
-        let operands: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
+        let mut operands: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
         let beats = length / beat;
         for (i, chunk) in operands.chunks(beat).enumerate() {
             self.writes.push(Input::Write { lanes: chunk.into(), bits, last: i + 1 == beats });
@@ -55,7 +68,9 @@ impl Stimulus {
         for (i, request) in requests.iter().enumerate() {
             let last = rng.below(3) == 0;
             let weighted: Vec<(u16, u16)> = request.iter().map(|&row| (row, rng.below(4097) as u16)).collect();
-            self.reads.push(Input::Read(Request::new(&self.size, &weighted, last, i + 1 == requests.len())));
+            let read = Request::new(&self.size, &weighted, last, i + 1 == requests.len());
+            let adds = added.filter(|(behind, _)| *behind == i);
+            self.reads.push(Input::Read(if adds.is_some() { read.again() } else { read }));
             let mut left = weighted;
             let mut passes = 0;
             loop {
@@ -99,6 +114,17 @@ impl Stimulus {
                     break;
                 }
             }
+            if let Some((_, rows)) = adds {
+                let length = (rows * dimension).next_multiple_of(beat);
+                let lsbs: Vec<u16> = (0..length).map(|_| rng.below(1 << bits) as u16).collect();
+                for (i, chunk) in lsbs.chunks(beat).enumerate() {
+                    self.adds.push(Input::Add { lanes: chunk.into(), bits, last: i + 1 == length / beat });
+                }
+                for (operand, lsb) in operands.iter_mut().zip(lsbs) {
+                    *operand = (u32::from(*operand) + u32::from(lsb)) as u16 & (u16::MAX >> (16 - bits));
+                }
+            }
+            coverage.add("added", adds.is_some().into());
             coverage.add("conflict", (passes > 1).into());
             coverage.add("all in one place", (rows > 1 && passes == rows).into());
             coverage.add("no conflict", (passes == 1 && request.len() == rows).into());
@@ -136,7 +162,10 @@ impl Stimulus {
             let requests: Vec<Vec<u16>> = (0..requests).map(request).collect();
             coverage.add("one request", (requests.len() == 1).into());
             coverage.add("last row", requests.iter().flatten().any(|&row| usize::from(row) + 1 == count).into());
-            stimulus.head(count, &requests, &mut rng, coverage);
+            // Now and then behind any but the last request.
+            let behind = rng.below(2 * requests.len() as u64) as usize;
+            let added = (behind + 1 < requests.len()).then(|| (behind, 1 + rng.below(count as u64) as usize));
+            stimulus.head_with(count, &requests, added, &mut rng, coverage);
             heads += 1;
         }
         stimulus
@@ -147,6 +176,7 @@ impl Stimulus {
             .input("write", self.writes.clone())
             .input("scale", self.scales.clone())
             .input("read", self.reads.clone())
+            .input("add", self.adds.clone())
             .output("out", self.out.clone())
             .pin("dim", Bits::new(self.dim.into(), 2))
             .pin("scaled", Bits::new(self.scaled.into(), 1))
@@ -176,7 +206,7 @@ fn every_row_comes_out_with_its_weight_under_every_stall() {
         checks.that(beats >= 10_000, || format!("{}: {beats} beats", config.name));
     }
     coverage.require(&["bubble", "back-pressure", "stall", "conflict", "all in one place", "no conflict", "no row"]);
-    coverage.require(&["one request", "last row"]);
+    coverage.require(&["one request", "last row", "added"]);
     checks.finish_any();
 }
 

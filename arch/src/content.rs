@@ -23,6 +23,12 @@ pub enum Content {
     Queries = 5,
     /// A granule per query row: its score scale (`descriptor::HeadFactors::pack`).
     QueryScales = 6,
+    /// LSBs of K, for the keys that are there.
+    KeyLsbs = 7,
+    /// LSBs of V, for the values that are there.
+    ValueLsbs = 8,
+    /// LSBs of rows of Q, before each row's MSBs.
+    QueryLsbs = 9,
 }
 
 /// log2(elements of a row) - 4 of a plane of granules.
@@ -32,8 +38,18 @@ pub const GRANULE_BITS: u32 = 1;
 
 impl Content {
     /// All of them, each at its number.
-    pub const ALL: [Self; 7] =
-        [Self::Keys, Self::KeyScales, Self::Values, Self::ValueScales, Self::Norms, Self::Queries, Self::QueryScales];
+    pub const ALL: [Self; 10] = [
+        Self::Keys,
+        Self::KeyScales,
+        Self::Values,
+        Self::ValueScales,
+        Self::Norms,
+        Self::Queries,
+        Self::QueryScales,
+        Self::KeyLsbs,
+        Self::ValueLsbs,
+        Self::QueryLsbs,
+    ];
 
     /// The number on wires.
     pub const fn tag(self) -> u8 {
@@ -42,12 +58,12 @@ impl Content {
 
     /// Whether a row of it is one granule.
     pub const fn granules(self) -> bool {
-        !matches!(self, Self::Keys | Self::Values | Self::Queries)
+        matches!(self, Self::KeyScales | Self::ValueScales | Self::Norms | Self::QueryScales)
     }
 
     /// Whether every query head has its own; the others belong to a head of keys and values.
     pub const fn of_queries(self) -> bool {
-        matches!(self, Self::Queries | Self::QueryScales)
+        matches!(self, Self::Queries | Self::QueryScales | Self::QueryLsbs)
     }
 
     /// What a number stands for.
@@ -55,7 +71,7 @@ impl Content {
     /// ```
     /// use spatten_arch::content::Content;
     /// assert_eq!(Content::of(5), Some(Content::Queries));
-    /// assert_eq!(Content::of(7), None);
+    /// assert_eq!(Content::of(10), None);
     /// ```
     pub fn of(tag: u8) -> Option<Self> {
         Self::ALL.get(usize::from(tag)).copied()

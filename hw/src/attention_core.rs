@@ -3,11 +3,11 @@
 //! Paper: SpAtten section IV-A, Fig. 8 (everything behind the fetcher).
 //! Why: nothing but queues between blocks that are proven by themselves. Rows go through in order and never turn back; a row that
 //! needs its LSBs is dropped at the decision and comes again, so nothing waits for it.
-//! Differs from the paper: a refetched row's keys come through the other half of the key buffer.
+//! Differs from the paper: LSBs are added to the keys that are there, so rows that need them come behind all others of the head.
 //!
 //! ```text
 //!  row -> [row_issue] -> [key_buffer] -> [dot_product] -> [repack] -> [softmax] <------ decision --+
-//!             \-> tags -----------------------------------------------> sum -> [requant_decision] -+-> refetch
+//!             \-> tags -----------------------------------------------> sum -> [requant_decision] -+-> verdict
 //!                   \-> (kept) routes, marks, names                     |
 //!                                                                       +-> [norms] -> [importance_accumulator]
 //!                                                                       |                     ^
@@ -26,8 +26,8 @@
 //! - `head_rows`: outputs that `importance_accumulator` has not taken. Full: `out` offers nothing. It fills only where a command
 //!   takes more rows of scores than of outputs.
 //!
-//! So the block stops only where one of its own streams does: `refetch`, `out` not taken; `importance_accumulator` without an
-//! `accumulate` command for the row; keys, values or norms of a head not written.
+//! So the block stops only where one of its own streams does: `verdict`, `out` not taken; `importance_accumulator` without an
+//! `accumulate` command for the row; keys, values or norms of a head not written, or LSBs not added.
 
 mod local_values;
 mod norms;
@@ -57,6 +57,8 @@ use value_requests::ValueRequests;
 
 /// Rows between request and decision, and between decision and output: as many one-beat rows as either takes cycles.
 const ROWS: usize = 64;
+/// Decisions that nobody has taken.
+const VERDICTS: usize = 4;
 /// Outputs that head importance has not taken.
 const HEAD_ROWS: usize = 4;
 /// Bits of a count of rows, as in `importance_accumulator`.
@@ -67,10 +69,11 @@ const MAGNITUDE_BITS: usize = 23;
 ///
 /// | stream | a beat is |
 /// | --- | --- |
-/// | `row` | one pass of one query row: how many keys it sees (the first ones), how many values it keeps, its name (`index`, `head`), the factor of its head importance. `final`: it is kept whatever its scores. `release_keys`: the last pass over the oldest head of keys. `release_values`: no row; the oldest head of values (and norms) is done with |
+/// | `row` | one pass of one query row: how many keys it sees (the first ones), how many values it keeps, its name (`index`, `head`), the factor of its head importance. `final`: it is kept whatever its scores. `release_keys`: the last pass over the oldest head of keys. `release_values`: no row; the oldest head of values (and norms) is done with, and with `release_keys` that of keys. `again_keys`, `again_values`: no row; the oldest head of them is added to before it is used again |
 /// | `query` | the operands and the score scale of each pass, in the same order |
 /// | `keys`, `key_scales`, `values`, `value_scales` | as `write` and `scale` of the buffers; `norms`: a head's value norms in key order |
-/// | `refetch` | a pass that was dropped: its row is to come again as a `final` one, against a head of keys with LSBs |
+/// | `key_lsbs`, `value_lsbs` | as `add` of the buffers |
+/// | `verdict` | of each pass that is not `final`, in their order: was it dropped (`flat`)? Then its row is to come again as a `final` one |
 /// | `out` | the outputs of a kept row, in the order of `row` |
 /// | `command`, `load`, `head_load`, `read`, `head_read`, `done` | those of `importance_accumulator` |
 ///
@@ -127,6 +130,10 @@ pub struct AttentionCore {
     pub row_release_keys: Signal<In, Bit>,
     /// No pass: the values are done with.
     pub row_release_values: Signal<In, Bit>,
+    /// No pass: the keys are added to.
+    pub row_again_keys: Signal<In, Bit>,
+    /// No pass: the values are added to.
+    pub row_again_values: Signal<In, Bit>,
     /// A query is offered.
     pub query_valid: Signal<In, Bit>,
     /// It would be taken.
@@ -177,14 +184,32 @@ pub struct AttentionCore {
     pub norms_data: Vec<Wire<In>>,
     /// The head's last ones.
     pub norms_last: Signal<In, Bit>,
-    /// A pass was dropped.
-    pub refetch_valid: Signal<Out, Bit>,
-    /// It is taken.
-    pub refetch_ready: Signal<In, Bit>,
+    /// LSBs of keys are offered.
+    pub key_lsbs_valid: Signal<In, Bit>,
+    /// They would be taken.
+    pub key_lsbs_ready: Signal<Out, Bit>,
+    /// The LSBs.
+    pub key_lsbs_data: Wire<In>,
+    /// The head's last beat.
+    pub key_lsbs_last: Signal<In, Bit>,
+    /// LSBs of values are offered.
+    pub value_lsbs_valid: Signal<In, Bit>,
+    /// They would be taken.
+    pub value_lsbs_ready: Signal<Out, Bit>,
+    /// The LSBs.
+    pub value_lsbs_data: Wire<In>,
+    /// The head's last beat.
+    pub value_lsbs_last: Signal<In, Bit>,
+    /// A first pass is decided.
+    pub verdict_valid: Signal<Out, Bit>,
+    /// That is taken.
+    pub verdict_ready: Signal<In, Bit>,
     /// Its row.
-    pub refetch_index: Wire<Out>,
+    pub verdict_index: Wire<Out>,
     /// Its head.
-    pub refetch_head: Wire<Out>,
+    pub verdict_head: Wire<Out>,
+    /// It was dropped.
+    pub verdict_flat: Signal<Out, Bit>,
     /// Outputs are there.
     pub out_valid: Signal<Out, Bit>,
     /// They are taken.
@@ -302,7 +327,13 @@ pub struct AttentionCore {
     tag: Wire<Local>,
     tag_upper: Wire<Local>,
     tag_marker: Signal<Local, Bit>,
+    tag_again: Signal<Local, Bit>,
+    first: Wire<Local>,
+    all: Signal<Local, Bit>,
     kept_open: Signal<Local, Bit>,
+    no_row: Signal<Local, Bit>,
+    verdicts: Fifo,
+    unused_refetch: Signal<Local, Bit>,
     decides: Signal<Local, Bit>,
     marks: Signal<Local, Bit>,
     keeps: Signal<Local, Bit>,
@@ -377,6 +408,8 @@ impl AttentionCore {
             row_final: Default::default(),
             row_release_keys: Default::default(),
             row_release_values: Default::default(),
+            row_again_keys: Default::default(),
+            row_again_values: Default::default(),
             query_valid: Default::default(),
             query_ready: Default::default(),
             query_operands: vec_of(HEAD_DIMS[3], || Wire::signed(bits)),
@@ -402,10 +435,19 @@ impl AttentionCore {
             norms_ready: Default::default(),
             norms_data: vec_of(scores, || Wire::unsigned(norm)),
             norms_last: Default::default(),
-            refetch_valid: Default::default(),
-            refetch_ready: Default::default(),
-            refetch_index: Wire::unsigned(index),
-            refetch_head: Wire::unsigned(head),
+            key_lsbs_valid: Default::default(),
+            key_lsbs_ready: Default::default(),
+            key_lsbs_data: Wire::unsigned(key_size.beat * bits),
+            key_lsbs_last: Default::default(),
+            value_lsbs_valid: Default::default(),
+            value_lsbs_ready: Default::default(),
+            value_lsbs_data: Wire::unsigned(value_size.beat * bits),
+            value_lsbs_last: Default::default(),
+            verdict_valid: Default::default(),
+            verdict_ready: Default::default(),
+            verdict_index: Wire::unsigned(index),
+            verdict_head: Wire::unsigned(head),
+            verdict_flat: Default::default(),
             out_valid: Default::default(),
             out_ready: Default::default(),
             out_index: Wire::unsigned(index),
@@ -466,7 +508,7 @@ impl AttentionCore {
 
             row_issue: RowIssue::new(keys, lanes, key_size.words()),
             sum_tags: Fifo::new(index + head + 1, ROWS),
-            tags: Fifo::new(index + head + mantissa + shift + count + 2, ROWS),
+            tags: Fifo::new(index + head + mantissa + shift + count + 3, ROWS),
             key_buffer,
             dot_product: DotProduct::new(config),
             entered: Default::default(),
@@ -477,10 +519,16 @@ impl AttentionCore {
             name_in: Wire::unsigned(index + head),
             factor_in: Wire::unsigned(mantissa + shift),
             sum_tag: Wire::unsigned(index + head + 1),
-            tag: Wire::unsigned(index + head + mantissa + shift + count + 2),
-            tag_upper: Wire::unsigned(count + 2),
+            tag: Wire::unsigned(index + head + mantissa + shift + count + 3),
+            tag_upper: Wire::unsigned(count + 3),
             tag_marker: Default::default(),
+            tag_again: Default::default(),
+            first: Wire::unsigned(1),
+            all: Default::default(),
             kept_open: Default::default(),
+            no_row: Default::default(),
+            verdicts: Fifo::new(index + head + 1, VERDICTS),
+            unused_refetch: Default::default(),
             decides: Default::default(),
             marks: Default::default(),
             keeps: Default::default(),
@@ -509,7 +557,7 @@ impl Logic for AttentionCore {
     fn update(&mut self) {
         dff_setup!(self, clock, entered);
         clock!(self, clock, row_issue, sum_tags, tags, key_buffer, dot_product, saturations, logits, softmax);
-        clock!(self, clock, requant, routes, marker_routes, names, norms, scores, local_values);
+        clock!(self, clock, verdicts, requant, routes, marker_routes, names, norms, scores, local_values);
         clock!(self, clock, value_requests, value_buffer, multiply_value, head_rows, accumulator);
         self.row_issue.reset.next = self.reset.val();
         self.sum_tags.reset.next = self.reset.val();
@@ -520,6 +568,7 @@ impl Logic for AttentionCore {
         self.logits.reset.next = self.reset.val();
         self.softmax.reset.next = self.reset.val();
         self.requant.reset.next = self.reset.val();
+        self.verdicts.reset.next = self.reset.val();
         self.routes.reset.next = self.reset.val();
         self.marker_routes.reset.next = self.reset.val();
         self.names.reset.next = self.reset.val();
@@ -540,14 +589,24 @@ impl Logic for AttentionCore {
         self.row_issue.row_visible.next = self.row_visible.val();
         self.row_issue.row_release_keys.next = self.row_release_keys.val();
         self.row_issue.row_release_values.next = self.row_release_values.val();
+        self.row_issue.row_again_keys.next = self.row_again_keys.val();
+        self.row_issue.row_again_values.next = self.row_again_values.val();
+        self.no_row.next = self.row_release_values.val() | self.row_again_keys.val() | self.row_again_values.val();
+        self.first.next = (!self.row_final.val()).into();
         self.name_in.next = (self.row_head.val() << self.index_bits.val()) | self.row_index.val();
         self.factor_in.next = (self.row_mantissa.val() << self.shift_bits.val()) | self.row_shift.val();
-        self.sum_tags.in_valid.next = self.row_issue.taken.val() & !self.row_release_values.val();
+        self.sum_tags.in_valid.next = self.row_issue.taken.val() & !self.no_row.val();
         self.sum_tags.in_data.next = (self.name_in.val() << 1) | self.row_final.val();
-        self.tags.in_valid.next = self.row_issue.taken.val();
+        // What marks keys alone has no tag. A marker keeps everything if it is one of values that come again.
+        self.tags.in_valid.next = self.row_issue.taken.val()
+            & (!self.no_row.val() | self.row_release_values.val() | self.row_again_values.val());
+        self.all.next = self.row_visible.val() < (self.row_keep.val() + 1);
+        if self.no_row.val() {
+            self.all.next = self.row_again_values.val();
+        }
         self.tags.in_data.next =
-            (((((((self.row_keep.val() << 1) | (self.row_visible.val() < (self.row_keep.val() + 1))) << 1)
-                | self.row_release_values.val())
+            (((((((((self.first.val() << self.keep_bits.val()) | self.row_keep.val()) << 1) | self.all.val()) << 1)
+                | self.no_row.val())
                 << self.factor_bits.val())
                 | self.factor_in.val())
                 << (self.index_bits.val() + self.head_bits.val()))
@@ -571,6 +630,12 @@ impl Logic for AttentionCore {
         self.key_buffer.read_count.next = self.row_issue.read_count.val();
         self.key_buffer.read_last.next = self.row_issue.read_last.val();
         self.key_buffer.read_release.next = self.row_issue.read_release.val();
+        self.key_buffer.read_marker.next = self.row_issue.read_marker.val();
+        self.key_buffer.read_again.next = self.row_issue.read_again.val();
+        self.key_buffer.add_valid.next = self.key_lsbs_valid.val();
+        self.key_lsbs_ready.next = self.key_buffer.add_ready.val();
+        self.key_buffer.add_data.next = self.key_lsbs_data.val();
+        self.key_buffer.add_last.next = self.key_lsbs_last.val();
 
         // Scores.
         self.dot_product.head_dim.next = self.dim.val();
@@ -622,15 +687,24 @@ impl Logic for AttentionCore {
         self.requant.sum_final.next = self.sum_tag.val().get_bit(0);
         self.requant.sum_row.next = self.sum_tag.val() >> 1;
         self.sum_tags.out_ready.next = self.softmax.sum_valid.val() & self.requant.sum_ready.val();
-        self.refetch_valid.next = self.requant.refetch_valid.val();
-        self.requant.refetch_ready.next = self.refetch_ready.val();
-        self.refetch_index.next = self.requant.refetch_row.val();
-        self.refetch_head.next = self.requant.refetch_row.val() >> self.index_bits.val();
+        // Each first pass has a verdict, in order with the others.
+        self.requant.refetch_ready.next = true;
+        self.unused_refetch.next = self.requant.refetch_valid.val() & self.requant.refetch_row.val().any();
+        self.verdicts.in_valid.next = self.decides.val() & self.tag_upper.val().get_bit(self.keep_bits.val() + 2);
+        self.verdicts.in_data.next = (self.tag.val() << 1) | !self.requant.decision_keep.val();
+        self.verdict_valid.next = self.verdicts.out_valid.val();
+        self.verdicts.out_ready.next = self.verdict_ready.val();
+        self.verdict_flat.next = self.verdicts.out_data.val().get_bit(0);
+        self.verdict_index.next = self.verdicts.out_data.val() >> 1;
+        self.verdict_head.next = self.verdicts.out_data.val() >> (self.index_bits.val() + 1);
         self.tag.next = self.tags.out_data.val();
         self.tag_upper.next = self.tag.val() >> (self.index_bits.val() + self.head_bits.val() + self.factor_bits.val());
         self.tag_marker.next = self.tags.out_valid.val() & self.tag_upper.val().get_bit(0);
-        self.kept_open.next =
-            self.routes.in_ready.val() & self.marker_routes.in_ready.val() & self.names.in_ready.val();
+        self.kept_open.next = self.routes.in_ready.val()
+            & self.marker_routes.in_ready.val()
+            & self.names.in_ready.val()
+            & self.verdicts.in_ready.val();
+        self.tag_again.next = self.tag_marker.val() & self.tag_upper.val().get_bit(1);
         self.marks.next = self.tag_marker.val() & self.kept_open.val();
         self.softmax.decision_valid.next =
             self.requant.decision_valid.val() & !self.tag_marker.val() & self.kept_open.val();
@@ -645,7 +719,7 @@ impl Logic for AttentionCore {
         self.tags.out_ready.next = self.decides.val() | self.marks.val();
         self.routes.in_valid.next = self.keeps.val() | self.marks.val();
         self.routes.in_data.next = self.tag_upper.val();
-        self.marker_routes.in_valid.next = self.keeps.val() | self.marks.val();
+        self.marker_routes.in_valid.next = self.keeps.val() | (self.marks.val() & !self.tag_again.val());
         self.marker_routes.in_data.next = self.tag_marker.val().into();
         self.names.in_valid.next = self.keeps.val();
         self.names.in_data.next = self.tag.val();
@@ -704,6 +778,7 @@ impl Logic for AttentionCore {
         self.value_requests.in_count.next = self.local_values.out_count.val();
         self.value_requests.in_last.next = self.local_values.out_last.val();
         self.value_requests.in_marker.next = self.local_values.out_marker.val();
+        self.value_requests.in_again.next = self.local_values.out_again.val();
         for i in 0..self.select_lanes.val() {
             self.local_values.in_scores[i].next = self.scores.out_data[i].val();
             self.value_requests.in_index[i].next = self.local_values.out_index[i].val();
@@ -724,6 +799,11 @@ impl Logic for AttentionCore {
         self.value_buffer.read_count.next = self.value_requests.read_count.val();
         self.value_buffer.read_last.next = self.value_requests.read_last.val();
         self.value_buffer.read_release.next = self.value_requests.read_release.val();
+        self.value_buffer.read_again.next = self.value_requests.read_again.val();
+        self.value_buffer.add_valid.next = self.value_lsbs_valid.val();
+        self.value_lsbs_ready.next = self.value_buffer.add_ready.val();
+        self.value_buffer.add_data.next = self.value_lsbs_data.val();
+        self.value_buffer.add_last.next = self.value_lsbs_last.val();
         // Places without a row have weight 0.
         self.value_count.next = 0.into();
         for d in 0..4 {

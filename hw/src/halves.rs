@@ -6,6 +6,9 @@ use crate::hdl::*;
 ///
 /// A half is filled when its data has ended and, with `scaled`, its scales too. Only then it is read, until it is released;
 /// only then it is written again. `whole` and `scaled` change only while nothing is filled, and count from two cycles later.
+///
+/// `again` closes the half that is read until more has been added to it. A beat that is added in cycle `t` is written in `t + 1`
+/// (`sums`), when no data may be; the half is read again from the second cycle after the last of them.
 #[derive(LogicBlock)]
 pub struct Halves {
     name: ModuleName,
@@ -33,6 +36,16 @@ pub struct Halves {
     pub read_half: Wire<Out>,
     /// It is read no more.
     pub freed: Signal<In, Bit>,
+    /// It is read no more before something has been added to it.
+    pub again: Signal<In, Bit>,
+    /// That may be added.
+    pub add_open: Signal<Out, Bit>,
+    /// It is.
+    pub add: Signal<In, Bit>,
+    /// The last of it.
+    pub add_last: Signal<In, Bit>,
+    /// What was added in the cycle before is written.
+    pub sums: Signal<Out, Bit>,
     /// Filled halves.
     pub full: Wire<Out>,
     writing: Reg,
@@ -42,6 +55,9 @@ pub struct Halves {
     scale_done: Dff<Bit>,
     is_whole: Dff<Bit>,
     is_scaled: Dff<Bit>,
+    lacks: Dff<Bit>,
+    held: Dff<Bit>,
+    held_last: Dff<Bit>,
     free: Signal<Local, Bit>,
     fill: Signal<Local, Bit>,
 }
@@ -62,6 +78,11 @@ impl Default for Halves {
             read_open: Default::default(),
             read_half: Wire::unsigned(1),
             freed: Default::default(),
+            again: Default::default(),
+            add_open: Default::default(),
+            add: Default::default(),
+            add_last: Default::default(),
+            sums: Default::default(),
             full: Wire::unsigned(2),
             writing: Reg::unsigned(1),
             reading: Reg::unsigned(1),
@@ -70,6 +91,9 @@ impl Default for Halves {
             scale_done: Default::default(),
             is_whole: Default::default(),
             is_scaled: Default::default(),
+            lacks: Default::default(),
+            held: Default::default(),
+            held_last: Default::default(),
             free: Default::default(),
             fill: Default::default(),
         }
@@ -79,15 +103,26 @@ impl Default for Halves {
 impl Logic for Halves {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, writing, reading, data_done, scale_done, is_whole, is_scaled);
+        dff_setup!(self, clock, writing, reading, data_done, scale_done, is_whole, is_scaled, lacks, held, held_last);
         self.is_whole.d.next = self.whole.val();
         self.is_scaled.d.next = self.scaled.val();
         self.free.next = (!self.writing.q.val().any() & !self.filled[0].q.val())
             | (self.writing.q.val().any() & !self.filled[1].q.val());
-        self.data_open.next = self.free.val() & !self.data_done.q.val();
+        self.data_open.next = self.free.val() & !self.data_done.q.val() & !self.held.q.val();
         self.scale_open.next = self.free.val() & !self.scale_done.q.val() & self.is_scaled.q.val();
-        self.read_open.next = (!self.reading.q.val().any() & self.filled[0].q.val())
-            | (self.reading.q.val().any() & self.filled[1].q.val());
+        self.read_open.next = !self.lacks.q.val()
+            & ((!self.reading.q.val().any() & self.filled[0].q.val())
+                | (self.reading.q.val().any() & self.filled[1].q.val()));
+        self.add_open.next = self.lacks.q.val() & !(self.held.q.val() & self.held_last.q.val());
+        self.sums.next = self.held.q.val();
+        self.held.d.next = self.add.val();
+        self.held_last.d.next = self.add_last.val();
+        if self.again.val() {
+            self.lacks.d.next = true;
+        }
+        if self.held.q.val() & self.held_last.q.val() {
+            self.lacks.d.next = false;
+        }
         self.write_half.next = self.writing.q.val();
         self.read_half.next = self.reading.q.val();
         self.full.next = 0.into();
@@ -133,6 +168,8 @@ impl Logic for Halves {
             self.scale_done.d.next = false;
             self.filled[0].d.next = false;
             self.filled[1].d.next = false;
+            self.lacks.d.next = false;
+            self.held.d.next = false;
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::credits::Credits;
 use crate::halves::Halves;
 use crate::hdl::*;
 use crate::lane_fifo::LaneFifo;
-use crate::leaf::{Ram, ReadPort};
+use crate::leaf::{LaneSum, Ram, ReadPort};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::format::{TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
@@ -52,7 +52,9 @@ impl BufferSize {
 ///
 /// `write` beats of one head follow each other from its first key on, `write_last` ends the head; in memory order, so that
 /// word w holds operands `w * word..` of the head. `scale` beats likewise hold the scales of `lanes` keys each, if `scaled`.
-/// A `read` request names a word of the oldest filled head; the one with `read_release` is the last of that head.
+/// A `read` request names a word of the oldest filled head; the one with `read_release` is the last of that head. One with
+/// `read_marker` reads nothing. After one with `read_again` the head is incomplete: `add` beats, which hold the LSBs of its
+/// operands from its first key on, are added to what it has, and with `add_last` it may be read again.
 /// `dim` is log2(D) - 4; it and `scaled` change only while the buffer is empty and nothing is written for two cycles.
 /// A head of more operands than a half (both halves at D = 128) overwrites itself, never the other half.
 ///
@@ -61,7 +63,8 @@ impl BufferSize {
 /// # Formats  `operand`, `token_scale` of `arch::format::Formats`
 /// # Timing   a beat is there 3 cycles after its request; one request, one `write` and one `scale` beat per cycle. A half is read
 /// from the cycle after its last write, and written from the cycle after its release: heads of F beats and R requests take
-/// max(F, R) cycles each.
+/// max(F, R) cycles each. One `add` beat per cycle, from the cycle after `read_again` on; none is written in the cycle after it.
+/// The half is read again from the second cycle after the last of them.
 #[derive(LogicBlock)]
 pub struct KeyBuffer {
     name: ModuleName,
@@ -101,6 +104,18 @@ pub struct KeyBuffer {
     pub read_last: Signal<In, Bit>,
     /// The head's last request.
     pub read_release: Signal<In, Bit>,
+    /// Nothing is read.
+    pub read_marker: Signal<In, Bit>,
+    /// The head is added to before it is read again.
+    pub read_again: Signal<In, Bit>,
+    /// LSBs are offered.
+    pub add_valid: Signal<In, Bit>,
+    /// They would be taken.
+    pub add_ready: Signal<Out, Bit>,
+    /// The LSBs.
+    pub add_data: Wire<In>,
+    /// The head's last ones.
+    pub add_last: Signal<In, Bit>,
     /// A beat is there.
     pub out_valid: Signal<Out, Bit>,
     /// It is taken.
@@ -138,6 +153,15 @@ pub struct KeyBuffer {
     scale_at: Reg,
     write_row: Wire<Local>,
     read_row: Wire<Local>,
+    add: Signal<Local, Bit>,
+    add_at: Reg,
+    add_row: Wire<Local>,
+    // The beat that is added, and where it belongs.
+    sum_data: Reg,
+    sum_row: Reg,
+    sum_part: Reg,
+    sums: Vec<LaneSum>,
+    reads: Signal<Local, Bit>,
     banks: Vec<Ram>,
     scales: Ram,
     room: Credits,
@@ -202,6 +226,12 @@ impl KeyBuffer {
             read_count: Wire::unsigned(bits_for(lanes)),
             read_last: Default::default(),
             read_release: Default::default(),
+            read_marker: Default::default(),
+            read_again: Default::default(),
+            add_valid: Default::default(),
+            add_ready: Default::default(),
+            add_data: Wire::unsigned(beat * bits),
+            add_last: Default::default(),
             out_valid: Default::default(),
             out_ready: Default::default(),
             out_data: vec_of(read_banks, || Wire::unsigned(part * bits)),
@@ -232,6 +262,14 @@ impl KeyBuffer {
             scale_at: Reg::unsigned(bits_for(scale_rows / 2)),
             write_row: Wire::unsigned(bits_for(rows - 1)),
             read_row: Wire::unsigned(bits_for(rows - 1)),
+            add: Default::default(),
+            add_at: Reg::unsigned(bits_for(operands / beat - 1)),
+            add_row: Wire::unsigned(bits_for(rows - 1)),
+            sum_data: Reg::unsigned(beat * bits),
+            sum_row: Reg::unsigned(bits_for(rows - 1)),
+            sum_part: Reg::unsigned(bits_for(read_banks - 1)),
+            sums: vec_of(write_banks * read_banks, || LaneSum::new(part, bits)),
+            reads: Default::default(),
             banks: vec_of(write_banks * read_banks, || Ram::new(part * bits, rows, ReadPort::Registered)),
             scales: Ram::new(lanes * scale, scale_rows, ReadPort::Registered),
             room: Credits::new(4),
@@ -256,7 +294,7 @@ impl Logic for KeyBuffer {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, size, is_scaled, write_at, scale_at, valid_a, valid_b, segment, tag_a, tag_b);
-        dff_setup!(self, clock, scale_b);
+        dff_setup!(self, clock, scale_b, add_at, sum_data, sum_row, sum_part);
         clock!(self, clock, halves, scales, room, queue);
         self.halves.reset.next = self.reset.val();
         self.room.reset.next = self.reset.val();
@@ -288,17 +326,39 @@ impl Logic for KeyBuffer {
         self.read_ready.next = self.halves.read_open.val() & self.room.available.val();
         self.read.next = self.read_valid.val() & self.halves.read_open.val() & self.room.available.val();
         self.halves.freed.next = self.read.val() & self.read_release.val();
-        self.room.take.next = self.read.val();
+        self.halves.again.next = self.read.val() & self.read_again.val();
+        self.reads.next = self.read.val() & !self.read_marker.val();
+        self.room.take.next = self.reads.val();
         self.room.give.next = self.queue.popped.val();
         if self.size.q.val() == 3 {
             self.write_row.next = self.write_at.q.val() >> self.read_level.val();
             self.read_row.next = self.read_address.val() >> self.write_level.val();
+            self.add_row.next = self.add_at.q.val() >> self.read_level.val();
         } else {
             self.write_row.next = ((self.write_at.q.val() >> self.read_level.val()) & (self.half_rows.val() - 1))
                 | (self.halves.write_half.val() << self.half_level.val());
             self.read_row.next = ((self.read_address.val() >> self.write_level.val()) & (self.half_rows.val() - 1))
                 | (self.halves.read_half.val() << self.half_level.val());
+            self.add_row.next = ((self.add_at.q.val() >> self.read_level.val()) & (self.half_rows.val() - 1))
+                | (self.halves.read_half.val() << self.half_level.val());
         }
+        // What is there is read in one cycle and written with what is added in the next; nothing else is read meanwhile.
+        self.add_ready.next = self.halves.add_open.val();
+        self.add.next = self.add_valid.val() & self.halves.add_open.val();
+        self.halves.add.next = self.add.val();
+        self.halves.add_last.next = self.add_last.val();
+        if self.add.val() {
+            self.add_at.d.next = self.add_at.q.val() + 1;
+            if self.add_last.val() {
+                self.add_at.d.next = 0.into();
+            }
+        }
+        if self.halves.add_open.val() {
+            self.read_row.next = self.add_row.val();
+        }
+        self.sum_data.d.next = self.add_data.val();
+        self.sum_row.d.next = self.add_row.val();
+        self.sum_part.d.next = self.add_at.q.val() & (self.read_banks.val() - 1);
         // Narrow beats fill one part of a word after the other, wide beats several words at once.
         for r in 0..self.read_banks.val() {
             for w in 0..self.write_banks.val() {
@@ -308,6 +368,15 @@ impl Logic for KeyBuffer {
                 self.banks[r * self.write_banks.val() + w].write_address.next = self.write_row.val();
                 self.banks[r * self.write_banks.val() + w].write_data.next =
                     self.write_data.val() >> (w * self.part_bits.val());
+                self.sums[r * self.write_banks.val() + w].a.next =
+                    self.banks[r * self.write_banks.val() + w].read_data.val();
+                self.sums[r * self.write_banks.val() + w].b.next = self.sum_data.q.val() >> (w * self.part_bits.val());
+                if self.halves.sums.val() {
+                    self.banks[r * self.write_banks.val() + w].write_enable.next = self.sum_part.q.val() == r;
+                    self.banks[r * self.write_banks.val() + w].write_address.next = self.sum_row.q.val();
+                    self.banks[r * self.write_banks.val() + w].write_data.next =
+                        self.sums[r * self.write_banks.val() + w].sum.val();
+                }
                 self.banks[r * self.write_banks.val() + w].read_address.next = self.read_row.val();
                 if w == 0 {
                     self.found[r * self.write_banks.val()].next =
@@ -334,7 +403,7 @@ impl Logic for KeyBuffer {
         self.scales.read_address.next = ((self.read_address.val() >> self.size.q.val()) & (self.scale_rows.val() - 1))
             | (self.halves.read_half.val() << self.scale_level.val());
 
-        self.valid_a.d.next = self.read.val();
+        self.valid_a.d.next = self.reads.val();
         for i in 0..self.choices.val() {
             self.which[i].clock.next = self.clock.val();
             self.which[i].d.next = self.read_address.val() & (self.write_banks.val() - 1);
@@ -366,6 +435,7 @@ impl Logic for KeyBuffer {
         if self.reset.val() {
             self.write_at.d.next = 0.into();
             self.scale_at.d.next = 0.into();
+            self.add_at.d.next = 0.into();
             self.valid_a.d.next = false;
             self.valid_b.d.next = false;
         }

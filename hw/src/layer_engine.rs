@@ -6,31 +6,34 @@
 //! ```text
 //!                  +-- fetch, token --> [fetch_path] --> [operand_router] --+
 //!  layer, lists -> [layer_sequencer] -- query_job ------------^             v
-//!                  +-- row, accumulate ------------------------------> [attention_core] --> importance
-//!                  +-- plane --------------------> [write_back] <--- out ---+
+//!   refetched <----+-- row, accumulate ------------------------------> [attention_core] --> importance
+//!                  +-- plane -> [planes] --------> [write_back] <--- out ---+   |
+//!                  +<-- verdict ------------------------------------------------+
 //! ```
 
 use crate::attention_core::AttentionCore;
 use crate::fetch_path::FetchPath;
 use crate::hdl::*;
 use crate::layer_sequencer::{BASES, LayerSequencer};
+use crate::leaf::{Ram, ReadPort};
 use crate::operand_router::OperandRouter;
 use crate::write_back::WriteBack;
 use spatten_arch::ArchConfig;
-use spatten_arch::config::HEAD_DIMS;
-use spatten_arch::format::Formats;
+use spatten_arch::config::{HEAD_DIMS, MAX_HEADS};
+use spatten_arch::layout::ADDRESS_BITS;
 
-/// Runs layers whose rows need one pass: fetches queries, keys and values, attends, accumulates importance, writes outputs.
+/// Runs layers: fetches queries, keys and values, attends, refetches, accumulates importance, writes outputs.
 ///
 /// | stream | as in |
 /// | --- | --- |
-/// | `key_list`, `query_list`, `layer`, `factor` | `layer_sequencer` |
+/// | `key_list`, `query_list`, `layer`, `factor`, `refetched` | `layer_sequencer`, and `flat_rows` |
 /// | `request`, `response` | `fetch_path` |
 /// | `command`, `load`, `head_load`, `read`, `head_read`, `done` | `importance_accumulator`; a layer's own command to accumulate goes first, and is among those that are `done` |
 /// | `word`, `write`, `acknowledge` | `write_back` |
 /// | `flush`, `written` | `flush` and `done` of `write_back` |
 ///
-/// Row i of a head's outputs is that of the i-th query of the list. A layer is taken when the one before is done: its command is,
+/// Row i of a head's outputs is that of the i-th query of the list; rows that are computed again come behind those of all heads
+/// that share their keys, so each row's plane is looked up when it comes. A layer is taken when the one before is done: its command is,
 /// and with it all its outputs are with `write_back`.
 ///
 /// # Timing   that of its parts
@@ -88,8 +91,16 @@ pub struct LayerEngine {
     pub layer_weighted: Signal<In, Bit>,
     /// Share of the visible keys whose values are kept.
     pub layer_share: Wire<In>,
-    /// Bits of an element of K, V and Q.
+    /// Flat rows are computed again.
+    pub layer_progressive: Signal<In, Bit>,
+    /// Rows whose sum exceeds this are flat.
+    pub layer_threshold_inverse: Wire<In>,
+    /// `arch::descriptor::Split`.
+    pub layer_split: Wire<In>,
+    /// Bits of an element of K, V and Q, or of its MSBs.
     pub layer_bits: Vec<Wire<In>>,
+    /// Bits of its LSBs.
+    pub layer_lsb_bits: Vec<Wire<In>>,
     /// Words at which head 0 begins.
     pub layer_base: Vec<Wire<In>>,
     /// Words to the next head.
@@ -102,6 +113,20 @@ pub struct LayerEngine {
     pub factor_logit: Wire<In>,
     /// From outputs to head importance.
     pub factor_importance: Wire<In>,
+    /// A first pass is decided.
+    pub refetched_valid: Signal<Out, Bit>,
+    /// That is taken.
+    pub refetched_ready: Signal<In, Bit>,
+    /// Its row: place in the list.
+    pub refetched_index: Wire<Out>,
+    /// Its head.
+    pub refetched_head: Wire<Out>,
+    /// The row is computed again.
+    pub refetched_flat: Signal<Out, Bit>,
+    /// The layer's last one.
+    pub refetched_last: Signal<Out, Bit>,
+    /// Rows of the layer that are computed again, so far.
+    pub flat_rows: Wire<Out>,
     /// Words are asked for, per channel.
     pub request_valid: Vec<Signal<Out, Bit>>,
     /// They are taken.
@@ -225,13 +250,16 @@ pub struct LayerEngine {
     row_operands: Param,
     value_lanes: Param,
     bases: Param,
-    never: Param,
     sequencer: LayerSequencer,
     fetch_path: FetchPath,
     router: OperandRouter,
     core: AttentionCore,
     write_back: WriteBack,
-    row_ends: Signal<Local, Bit>,
+    /// Where outputs of each head go, and that it is known of the row on offer.
+    planes: Ram,
+    plane_known: Dff<Bit>,
+    plane_goes: Signal<Local, Bit>,
+    row_goes: Signal<Local, Bit>,
     /// There is a layer; its command is with `importance_accumulator`.
     layer_there: Dff<Bit>,
     accumulating: Dff<Bit>,
@@ -248,10 +276,7 @@ impl LayerEngine {
         let write_back = WriteBack::new(config);
         Self {
             name: ModuleName::new("layer_engine"),
-            unused: Waiver::new(
-                "UNUSEDSIGNAL",
-                "No row is dropped, so none comes again; what buffers hold is for who watches them; a head's number is its place.",
-            ),
+            unused: Waiver::new("UNUSEDSIGNAL", "What buffers hold is for who watches them."),
             clock: Default::default(),
             reset: Default::default(),
             key_list_valid: Default::default(),
@@ -281,13 +306,26 @@ impl LayerEngine {
             layer_scaled: Default::default(),
             layer_weighted: Default::default(),
             layer_share: Wire::unsigned(sequencer.layer_share.width()),
+            layer_progressive: Default::default(),
+            layer_threshold_inverse: Wire::unsigned(sequencer.layer_threshold_inverse.width()),
+            layer_split: Wire::unsigned(sequencer.layer_split.width()),
             layer_bits: vec_of(sequencer.layer_bits.len(), || Wire::unsigned(sequencer.layer_bits[0].width())),
+            layer_lsb_bits: vec_of(sequencer.layer_lsb_bits.len(), || {
+                Wire::unsigned(sequencer.layer_lsb_bits[0].width())
+            }),
             layer_base: vec_of(sequencer.layer_base.len(), || Wire::unsigned(sequencer.layer_base[0].width())),
             layer_stride: vec_of(sequencer.layer_stride.len(), || Wire::unsigned(sequencer.layer_stride[0].width())),
             factor_valid: Default::default(),
             factor_ready: Default::default(),
             factor_logit: Wire::unsigned(sequencer.factor_logit.width()),
             factor_importance: Wire::unsigned(sequencer.factor_importance.width()),
+            refetched_valid: Default::default(),
+            refetched_ready: Default::default(),
+            refetched_index: Wire::unsigned(sequencer.refetched_index.width()),
+            refetched_head: Wire::unsigned(sequencer.refetched_head.width()),
+            refetched_flat: Default::default(),
+            refetched_last: Default::default(),
+            flat_rows: Wire::unsigned(sequencer.flat_rows.width()),
             request_valid: vec_of(fetch_path.request_valid.len(), Default::default),
             request_ready: vec_of(fetch_path.request_ready.len(), Default::default),
             request_address: vec_of(fetch_path.request_address.len(), || {
@@ -358,13 +396,15 @@ impl LayerEngine {
             row_operands: Param::new(HEAD_DIMS[HEAD_DIMS.len() - 1]),
             value_lanes: Param::new(config.multipliers / HEAD_DIMS[0]),
             bases: Param::new(BASES),
-            never: Param::new(Formats::new(config).threshold_inverse.max_raw() as usize),
             sequencer,
             fetch_path,
             router: OperandRouter::new(config),
             core,
             write_back,
-            row_ends: Default::default(),
+            planes: Ram::new(ADDRESS_BITS, MAX_HEADS, ReadPort::Direct),
+            plane_known: Default::default(),
+            plane_goes: Default::default(),
+            row_goes: Default::default(),
             layer_there: Default::default(),
             accumulating: Default::default(),
             begins: Default::default(),
@@ -376,8 +416,8 @@ impl LayerEngine {
 impl Logic for LayerEngine {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, layer_there, accumulating);
-        clock!(self, clock, sequencer, fetch_path, router, core, write_back);
+        dff_setup!(self, clock, layer_there, accumulating, plane_known);
+        clock!(self, clock, sequencer, fetch_path, router, core, write_back, planes);
         self.sequencer.reset.next = self.reset.val();
         self.fetch_path.reset.next = self.reset.val();
         self.router.reset.next = self.reset.val();
@@ -406,6 +446,16 @@ impl Logic for LayerEngine {
         self.sequencer.layer_scaled.next = self.layer_scaled.val();
         self.sequencer.layer_weighted.next = self.layer_weighted.val();
         self.sequencer.layer_share.next = self.layer_share.val();
+        self.sequencer.layer_progressive.next = self.layer_progressive.val();
+        self.sequencer.layer_threshold_inverse.next = self.layer_threshold_inverse.val();
+        self.sequencer.layer_split.next = self.layer_split.val();
+        self.refetched_valid.next = self.sequencer.refetched_valid.val();
+        self.sequencer.refetched_ready.next = self.refetched_ready.val();
+        self.refetched_index.next = self.sequencer.refetched_index.val();
+        self.refetched_head.next = self.sequencer.refetched_head.val();
+        self.refetched_flat.next = self.sequencer.refetched_flat.val();
+        self.refetched_last.next = self.sequencer.refetched_last.val();
+        self.flat_rows.next = self.sequencer.flat_rows.val();
         self.sequencer.factor_valid.next = self.factor_valid.val();
         self.factor_ready.next = self.sequencer.factor_ready.val();
         self.sequencer.factor_logit.next = self.factor_logit.val();
@@ -464,6 +514,7 @@ impl Logic for LayerEngine {
         }
         for i in 0..3 {
             self.sequencer.layer_bits[i].next = self.layer_bits[i].val();
+            self.sequencer.layer_lsb_bits[i].next = self.layer_lsb_bits[i].val();
         }
         for i in 0..self.score_lanes.val() {
             self.core.load_importance[i].next = self.load_importance[i].val();
@@ -479,8 +530,8 @@ impl Logic for LayerEngine {
         self.fetch_path.job_base.next = self.sequencer.fetch_base.val();
         self.fetch_path.job_dim.next = self.sequencer.fetch_dim.val();
         self.fetch_path.job_bits.next = self.sequencer.fetch_bits.val();
-        self.fetch_path.job_above.next = 0.into();
-        self.fetch_path.job_reading.next = 0.into();
+        self.fetch_path.job_above.next = self.sequencer.fetch_above.val();
+        self.fetch_path.job_reading.next = self.sequencer.fetch_reading.val();
         self.fetch_path.job_tag.next = self.sequencer.fetch_tag.val();
         self.fetch_path.token_valid.next = self.sequencer.token_valid.val();
         self.sequencer.token_ready.next = self.fetch_path.token_ready.val();
@@ -495,6 +546,7 @@ impl Logic for LayerEngine {
         self.router.in_last.next = self.fetch_path.out_last.val();
         self.router.query_job_valid.next = self.sequencer.query_job_valid.val();
         self.sequencer.query_job_ready.next = self.router.query_job_ready.val();
+        self.router.query_job_lsbs.next = self.sequencer.query_job_lsbs.val();
         self.router.query_job_rows.next = self.sequencer.query_job_rows.val();
         self.router.query_job_mantissa.next = self.sequencer.query_job_mantissa.val();
         self.router.query_job_shift.next = self.sequencer.query_job_shift.val();
@@ -504,11 +556,19 @@ impl Logic for LayerEngine {
         self.core.scaled_keys.next = self.sequencer.scaled.val();
         self.core.scaled_values.next = self.sequencer.scaled.val();
         self.core.weighted.next = self.sequencer.weighted.val();
-        self.core.threshold_inverse.next = self.never.val().into();
+        self.core.threshold_inverse.next = self.sequencer.threshold_inverse.val();
         self.core.keys_valid.next = self.router.keys_valid.val();
         self.router.keys_ready.next = self.core.keys_ready.val();
         self.core.keys_data.next = self.router.keys_data.val();
         self.core.keys_last.next = self.router.keys_last.val();
+        self.core.key_lsbs_valid.next = self.router.key_lsbs_valid.val();
+        self.router.key_lsbs_ready.next = self.core.key_lsbs_ready.val();
+        self.core.key_lsbs_data.next = self.router.key_lsbs_data.val();
+        self.core.key_lsbs_last.next = self.router.key_lsbs_last.val();
+        self.core.value_lsbs_valid.next = self.router.value_lsbs_valid.val();
+        self.router.value_lsbs_ready.next = self.core.value_lsbs_ready.val();
+        self.core.value_lsbs_data.next = self.router.value_lsbs_data.val();
+        self.core.value_lsbs_last.next = self.router.value_lsbs_last.val();
         self.core.key_scales_valid.next = self.router.key_scales_valid.val();
         self.router.key_scales_ready.next = self.core.key_scales_ready.val();
         self.core.key_scales_data.next = self.router.key_scales_data.val();
@@ -541,7 +601,13 @@ impl Logic for LayerEngine {
         self.core.row_final.next = self.sequencer.row_final.val();
         self.core.row_release_keys.next = self.sequencer.row_release_keys.val();
         self.core.row_release_values.next = self.sequencer.row_release_values.val();
-        self.core.refetch_ready.next = true;
+        self.core.row_again_keys.next = self.sequencer.row_again_keys.val();
+        self.core.row_again_values.next = self.sequencer.row_again_values.val();
+        self.sequencer.verdict_valid.next = self.core.verdict_valid.val();
+        self.core.verdict_ready.next = self.sequencer.verdict_ready.val();
+        self.sequencer.verdict_index.next = self.core.verdict_index.val();
+        self.sequencer.verdict_head.next = self.core.verdict_head.val();
+        self.sequencer.verdict_flat.next = self.core.verdict_flat.val();
         self.busy.next = self.core.busy.val();
         self.logit_saturations.next = self.core.logit_saturations.val();
 
@@ -564,16 +630,27 @@ impl Logic for LayerEngine {
             self.core.command_head_rows.next = self.sequencer.accumulate_rows.val();
         }
 
-        // Outputs.
-        self.write_back.job_valid.next = self.sequencer.plane_valid.val();
-        self.sequencer.plane_ready.next = self.write_back.job_ready.val();
-        self.write_back.job_base.next = self.sequencer.plane_base.val();
+        // Outputs. Where a row goes is told first, as a job of that row alone.
+        self.sequencer.plane_ready.next = true;
+        self.planes.write_enable.next = self.sequencer.plane_valid.val();
+        self.planes.write_address.next = self.sequencer.plane_head.val();
+        self.planes.write_data.next = self.sequencer.plane_base.val();
+        self.planes.read_address.next = self.core.out_head.val();
+        self.plane_goes.next = self.core.out_valid.val() & !self.plane_known.q.val();
+        self.row_goes.next = self.core.out_valid.val() & self.plane_known.q.val();
+        self.write_back.job_valid.next = self.plane_goes.val();
+        self.write_back.job_base.next = self.planes.read_data.val();
         self.write_back.job_dim.next = self.sequencer.dim.val();
-        self.write_back.row_valid.next = self.core.out_valid.val();
-        self.core.out_ready.next = self.write_back.row_ready.val();
+        self.write_back.row_valid.next = self.row_goes.val();
+        self.core.out_ready.next = self.plane_known.q.val() & self.write_back.row_ready.val();
         self.write_back.row_number.next = self.core.out_index.val();
-        self.row_ends.next = (self.core.out_index.val() + 1) == self.sequencer.rows_of_head.val();
-        self.write_back.row_last.next = self.row_ends.val();
+        self.write_back.row_last.next = true;
+        if self.plane_goes.val() & self.write_back.job_ready.val() {
+            self.plane_known.d.next = true;
+        }
+        if self.row_goes.val() & self.write_back.row_ready.val() {
+            self.plane_known.d.next = false;
+        }
         for i in 0..self.row_operands.val() {
             self.core.query_operands[i].next = self.router.query_operands[i].val();
             self.write_back.row_outputs[i].next = self.core.out_outputs[i].val();
@@ -592,6 +669,7 @@ impl Logic for LayerEngine {
             self.layer_there.d.next = true;
         }
         if self.reset.val() {
+            self.plane_known.d.next = false;
             self.layer_there.d.next = false;
             self.accumulating.d.next = false;
         }

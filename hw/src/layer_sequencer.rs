@@ -10,8 +10,10 @@
 //!  layer ---> [heads] --> [fetches] ---------------------------> fetch, query_job
 //!  factor -/      \-----> [rows] ------------------------------> row, plane
 //!     \-----> [visible] --known-^ \----------------------------> accumulate
+//!  verdict ---> [again] --> flat rows, to fetches and rows ------> refetched
 //! ```
 
+mod again;
 mod fetches;
 mod heads;
 mod list;
@@ -20,6 +22,7 @@ mod token_lists;
 mod visible;
 
 use crate::hdl::*;
+use again::Again;
 use fetches::Fetches;
 use heads::Heads;
 use list::List;
@@ -27,7 +30,8 @@ use rows::Rows;
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
 use spatten_arch::content::Content;
-use spatten_arch::format::SCALE_MANTISSA_BITS;
+use spatten_arch::element::READING_BITS;
+use spatten_arch::format::{Formats, SCALE_MANTISSA_BITS};
 use spatten_arch::layout::{ADDRESS_BITS, TOKEN_BITS};
 use token_lists::TokenLists;
 use visible::Visible;
@@ -43,7 +47,7 @@ const SHARE_BITS: usize = 32;
 /// Bits of a count of rows, as in `importance_accumulator`.
 const ROW_BITS: usize = 24;
 
-/// Runs layers whose rows need one pass.
+/// Runs layers.
 ///
 /// A layer is taken while none is being run, and then the lists that it brings (`new_keys`, `new_queries`): `key_list` has the
 /// tokens that are keys, `query_list` the numbers of query rows in their plane, both ascending. A list stays for further layers
@@ -51,15 +55,21 @@ const ROW_BITS: usize = 24;
 /// and values) and where head 0 of each `arch::content`, then its outputs, begins (`base`, `stride` to the next). Then come the
 /// factors of all its heads, computed or not; none where nothing is computed.
 ///
+/// A layer that is `progressive` computes all rows of the heads that share keys with MSBs alone. Those of which the `verdict` is that
+/// they are flat are computed again, when `lsb_bits` more of K, V and Q have been fetched and added. Where `lsb_bits` are 0, the
+/// tensor is not split. Every verdict goes on as `refetched`, `last` with the layer's last one; `flat_rows` counts those that
+/// are flat.
+///
 /// | stream | goes to |
 /// | --- | --- |
 /// | `fetch`, `token` | the job and its tokens of `fetch_path`; the tag is the content |
 /// | `query_job` | how many query rows come with the next job of queries, and their factor |
-/// | `row` | `row` of `attention_core`, every row in its last pass |
-/// | `plane` | the job of `write_back`: outputs of the next head, row i at place i |
+/// | `row` | `row` of `attention_core` |
+/// | `plane` | where outputs of a head go, row i at place i; before its rows |
 /// | `accumulate` | the layer's rows, for the command to `importance_accumulator` |
 ///
-/// `dim`, `scaled`, `weighted`: those of the layer, from the cycle after it is taken.
+/// `dim`, `scaled`, `weighted`, `threshold_inverse` (its largest number where it is not progressive): those of the layer, from the
+/// cycle after it is taken.
 ///
 /// # Timing   see its parts: fetch jobs are there from 6 cycles after the layer on, rows 2 cycles each
 #[derive(LogicBlock)]
@@ -115,8 +125,16 @@ pub struct LayerSequencer {
     pub layer_weighted: Signal<In, Bit>,
     /// Share of the visible keys whose values are kept.
     pub layer_share: Wire<In>,
-    /// Bits of an element of K, V and Q.
+    /// Flat rows are computed again.
+    pub layer_progressive: Signal<In, Bit>,
+    /// Rows whose sum exceeds this are flat.
+    pub layer_threshold_inverse: Wire<In>,
+    /// `arch::descriptor::Split`.
+    pub layer_split: Wire<In>,
+    /// Bits of an element of K, V and Q, or of its MSBs.
     pub layer_bits: Vec<Wire<In>>,
+    /// Bits of its LSBs.
+    pub layer_lsb_bits: Vec<Wire<In>>,
     /// Words at which head 0 begins.
     pub layer_base: Vec<Wire<In>>,
     /// Words to the next head.
@@ -139,6 +157,10 @@ pub struct LayerSequencer {
     pub fetch_dim: Wire<Out>,
     /// Bits of an element.
     pub fetch_bits: Wire<Out>,
+    /// Bits of the number above them.
+    pub fetch_above: Wire<Out>,
+    /// `arch::element::Reading`.
+    pub fetch_reading: Wire<Out>,
     /// `arch::content`.
     pub fetch_tag: Wire<Out>,
     /// Its tokens are there.
@@ -161,6 +183,8 @@ pub struct LayerSequencer {
     pub query_job_mantissa: Wire<Out>,
     /// Shift of it.
     pub query_job_shift: Wire<Out>,
+    /// They are LSBs.
+    pub query_job_lsbs: Signal<Out, Bit>,
     /// A pass is there.
     pub row_valid: Signal<Out, Bit>,
     /// It is taken.
@@ -183,12 +207,42 @@ pub struct LayerSequencer {
     pub row_release_keys: Signal<Out, Bit>,
     /// No pass: the values are done with.
     pub row_release_values: Signal<Out, Bit>,
+    /// No pass: the keys are added to.
+    pub row_again_keys: Signal<Out, Bit>,
+    /// No pass: the values are.
+    pub row_again_values: Signal<Out, Bit>,
+    /// A first pass is decided.
+    pub verdict_valid: Signal<In, Bit>,
+    /// That would be taken.
+    pub verdict_ready: Signal<Out, Bit>,
+    /// Its row.
+    pub verdict_index: Wire<In>,
+    /// Its head.
+    pub verdict_head: Wire<In>,
+    /// The row is flat.
+    pub verdict_flat: Signal<In, Bit>,
+    /// A verdict is there.
+    pub refetched_valid: Signal<Out, Bit>,
+    /// It is taken.
+    pub refetched_ready: Signal<In, Bit>,
+    /// Its row: place in the list.
+    pub refetched_index: Wire<Out>,
+    /// Its head.
+    pub refetched_head: Wire<Out>,
+    /// The row is computed again.
+    pub refetched_flat: Signal<Out, Bit>,
+    /// The layer's last one.
+    pub refetched_last: Signal<Out, Bit>,
+    /// Rows of the layer that are computed again, so far.
+    pub flat_rows: Wire<Out>,
     /// Outputs of a head will come.
     pub plane_valid: Signal<Out, Bit>,
     /// That is taken.
     pub plane_ready: Signal<In, Bit>,
     /// Where they go.
     pub plane_base: Wire<Out>,
+    /// The head.
+    pub plane_head: Wire<Out>,
     /// The layer's rows are known.
     pub accumulate_valid: Signal<Out, Bit>,
     /// That is taken.
@@ -201,13 +255,14 @@ pub struct LayerSequencer {
     pub scaled: Signal<Out, Bit>,
     /// Values have norms.
     pub weighted: Signal<Out, Bit>,
-    /// Rows of a head.
-    pub rows_of_head: Wire<Out>,
+    /// Rows whose sum exceeds this are flat.
+    pub threshold_inverse: Wire<Out>,
 
     lanes: Param,
     bases: Param,
     contents: Param,
     mantissa_bits: Param,
+    never: Param,
     idle: Signal<Local, Bit>,
     accept: Signal<Local, Bit>,
     key_open: Signal<Local, Bit>,
@@ -232,7 +287,11 @@ pub struct LayerSequencer {
     now_scaled: Dff<Bit>,
     now_weighted: Dff<Bit>,
     now_share: Reg,
+    now_progressive: Dff<Bit>,
+    now_inverse: Reg,
+    now_split: Reg,
     now_bits: Vec<Reg>,
+    now_lsb_bits: Vec<Reg>,
     now_base: Vec<Reg>,
     now_stride: Vec<Reg>,
     list_of_keys: List,
@@ -242,6 +301,7 @@ pub struct LayerSequencer {
     heads: Heads,
     fetches: Fetches,
     rows: Rows,
+    again: Again,
 }
 
 impl LayerSequencer {
@@ -251,6 +311,8 @@ impl LayerSequencer {
         let bits = bits_for(config.datapath_bits as usize);
         let number = bits_for(MAX_HEADS);
         let mantissa = SCALE_MANTISSA_BITS as usize;
+        let threshold = Formats::new(config).threshold_inverse;
+        let inverse = threshold.width() as usize;
         Self {
             name: ModuleName::new("layer_sequencer"),
             clock: Default::default(),
@@ -278,7 +340,11 @@ impl LayerSequencer {
             layer_scaled: Default::default(),
             layer_weighted: Default::default(),
             layer_share: Wire::unsigned(SHARE_BITS),
+            layer_progressive: Default::default(),
+            layer_threshold_inverse: Wire::unsigned(inverse),
+            layer_split: Wire::unsigned(2),
             layer_bits: vec_of(3, || Wire::unsigned(bits)),
+            layer_lsb_bits: vec_of(3, || Wire::unsigned(bits)),
             layer_base: vec_of(BASES, || Wire::unsigned(ADDRESS_BITS)),
             layer_stride: vec_of(BASES, || Wire::unsigned(ADDRESS_BITS)),
             factor_valid: Default::default(),
@@ -290,6 +356,8 @@ impl LayerSequencer {
             fetch_base: Wire::unsigned(ADDRESS_BITS),
             fetch_dim: Wire::unsigned(2),
             fetch_bits: Wire::unsigned(bits),
+            fetch_above: Wire::unsigned(bits),
+            fetch_reading: Wire::unsigned(READING_BITS),
             fetch_tag: Wire::unsigned(crate::matrix_fetcher::TAG_BITS),
             token_valid: Default::default(),
             token_ready: Default::default(),
@@ -301,6 +369,7 @@ impl LayerSequencer {
             query_job_rows: Wire::unsigned(bits_for(keys)),
             query_job_mantissa: Wire::unsigned(mantissa),
             query_job_shift: Wire::unsigned(FACTOR_BITS - mantissa),
+            query_job_lsbs: Default::default(),
             row_valid: Default::default(),
             row_ready: Default::default(),
             row_visible: Wire::unsigned(bits_for(keys)),
@@ -312,20 +381,36 @@ impl LayerSequencer {
             row_final: Default::default(),
             row_release_keys: Default::default(),
             row_release_values: Default::default(),
+            row_again_keys: Default::default(),
+            row_again_values: Default::default(),
+            verdict_valid: Default::default(),
+            verdict_ready: Default::default(),
+            verdict_index: Wire::unsigned(bits_for(keys - 1)),
+            verdict_head: Wire::unsigned(HEAD_BITS),
+            verdict_flat: Default::default(),
+            refetched_valid: Default::default(),
+            refetched_ready: Default::default(),
+            refetched_index: Wire::unsigned(bits_for(keys - 1)),
+            refetched_head: Wire::unsigned(HEAD_BITS),
+            refetched_flat: Default::default(),
+            refetched_last: Default::default(),
+            flat_rows: Wire::unsigned(ROW_BITS),
             plane_valid: Default::default(),
             plane_ready: Default::default(),
             plane_base: Wire::unsigned(ADDRESS_BITS),
+            plane_head: Wire::unsigned(HEAD_BITS),
             accumulate_valid: Default::default(),
             accumulate_ready: Default::default(),
             accumulate_rows: Wire::unsigned(ROW_BITS),
             dim: Wire::unsigned(2),
             scaled: Default::default(),
             weighted: Default::default(),
-            rows_of_head: Wire::unsigned(bits_for(keys)),
+            threshold_inverse: Wire::unsigned(inverse),
             lanes: Param::new(lanes),
             bases: Param::new(BASES),
             contents: Param::new(BASES - 1),
             mantissa_bits: Param::new(mantissa),
+            never: Param::new(threshold.max_raw() as usize),
             idle: Default::default(),
             accept: Default::default(),
             key_open: Default::default(),
@@ -348,7 +433,11 @@ impl LayerSequencer {
             now_scaled: Default::default(),
             now_weighted: Default::default(),
             now_share: Reg::unsigned(SHARE_BITS),
+            now_progressive: Default::default(),
+            now_inverse: Reg::unsigned(inverse),
+            now_split: Reg::unsigned(2),
             now_bits: vec_of(3, || Reg::unsigned(bits)),
+            now_lsb_bits: vec_of(3, || Reg::unsigned(bits)),
             now_base: vec_of(BASES, || Reg::unsigned(ADDRESS_BITS)),
             now_stride: vec_of(BASES, || Reg::unsigned(ADDRESS_BITS)),
             list_of_keys: List::new(lanes, keys),
@@ -358,6 +447,7 @@ impl LayerSequencer {
             heads: Heads::new(),
             fetches: Fetches::new(lanes, keys, bits),
             rows: Rows::new(keys),
+            again: Again::new(keys),
         }
     }
 }
@@ -381,9 +471,12 @@ impl Logic for LayerSequencer {
             now_first_row,
             now_scaled,
             now_weighted,
-            now_share
+            now_share,
+            now_progressive,
+            now_inverse,
+            now_split
         );
-        clock!(self, clock, list_of_keys, list_of_queries, token_lists, visible, heads, fetches, rows);
+        clock!(self, clock, list_of_keys, list_of_queries, token_lists, visible, heads, fetches, rows, again);
         self.list_of_keys.reset.next = self.reset.val();
         self.list_of_queries.reset.next = self.reset.val();
         self.token_lists.reset.next = self.reset.val();
@@ -391,6 +484,7 @@ impl Logic for LayerSequencer {
         self.heads.reset.next = self.reset.val();
         self.fetches.reset.next = self.reset.val();
         self.rows.reset.next = self.reset.val();
+        self.again.reset.next = self.reset.val();
 
         // A layer.
         self.idle.next =
@@ -418,13 +512,23 @@ impl Logic for LayerSequencer {
             self.now_scaled.d.next = self.layer_scaled.val();
             self.now_weighted.d.next = self.layer_weighted.val();
             self.now_share.d.next = self.layer_share.val();
+            self.now_progressive.d.next = self.layer_progressive.val();
+            self.now_split.d.next = self.layer_split.val();
+            self.now_inverse.d.next = self.layer_threshold_inverse.val();
+            if !self.layer_progressive.val() {
+                self.now_inverse.d.next = self.never.val().into();
+            }
         }
         for i in 0..3 {
             self.now_bits[i].clock.next = self.clock.val();
             self.now_bits[i].d.next = self.now_bits[i].q.val();
             self.fetches.bits[i].next = self.now_bits[i].q.val();
+            self.now_lsb_bits[i].clock.next = self.clock.val();
+            self.now_lsb_bits[i].d.next = self.now_lsb_bits[i].q.val();
+            self.fetches.lsb_bits[i].next = self.now_lsb_bits[i].q.val();
             if self.accept.val() {
                 self.now_bits[i].d.next = self.layer_bits[i].val();
+                self.now_lsb_bits[i].d.next = self.layer_lsb_bits[i].val();
             }
         }
         for i in 0..self.bases.val() {
@@ -442,7 +546,7 @@ impl Logic for LayerSequencer {
         self.dim.next = self.now_dim.q.val();
         self.scaled.next = self.now_scaled.q.val();
         self.weighted.next = self.now_weighted.q.val();
-        self.rows_of_head.next = self.list_of_queries.total.val();
+        self.threshold_inverse.next = self.now_inverse.q.val();
 
         // Lists. Only the layer that waits for one may change it.
         self.key_open.next = self.held.q.val() & self.needs_keys.q.val() & !self.fresh_keys.q.val();
@@ -515,7 +619,11 @@ impl Logic for LayerSequencer {
         self.fetches.head_valid.next = self.heads.fetch_valid.val();
         self.heads.fetch_ready.next = self.fetches.head_ready.val();
         self.fetches.head_first.next = self.heads.fetch_first.val();
+        self.fetches.progressive.next = self.now_progressive.q.val();
+        self.fetches.split_kind.next = self.now_split.q.val();
+        self.fetches.head_ends.next = self.heads.fetch_ends.val();
         self.fetches.head_closes.next = self.heads.fetch_closes.val();
+        self.fetches.head_number.next = self.heads.fetch_head.val();
         self.fetches.head_logit.next = self.heads.fetch_logit.val();
         for i in 0..self.contents.val() {
             self.fetches.head_base[i].next = self.heads.fetch_base[i].val();
@@ -525,20 +633,27 @@ impl Logic for LayerSequencer {
         self.fetch_base.next = self.fetches.fetch_base.val();
         self.fetch_dim.next = self.fetches.fetch_dim.val();
         self.fetch_bits.next = self.fetches.fetch_bits.val();
+        self.fetch_above.next = self.fetches.fetch_above.val();
+        self.fetch_reading.next = self.fetches.fetch_reading.val();
         self.fetch_tag.next = self.fetches.fetch_tag.val();
         self.query_job_valid.next = self.fetches.query_valid.val();
         self.fetches.query_ready.next = self.query_job_ready.val();
         self.query_job_rows.next = self.fetches.query_rows.val();
         self.query_job_mantissa.next = self.fetches.query_factor.val();
         self.query_job_shift.next = self.fetches.query_factor.val() >> self.mantissa_bits.val();
+        self.query_job_lsbs.next = self.fetches.query_lsbs.val();
         self.token_lists.command_valid.next = self.fetches.command_valid.val();
         self.fetches.command_ready.next = self.token_lists.command_ready.val();
         self.token_lists.command_queries.next = self.fetches.command_queries.val();
         self.token_lists.command_from.next = self.fetches.command_from.val();
         self.token_lists.command_to.next = self.fetches.command_to.val();
+        self.token_lists.command_single.next = self.fetches.command_single.val();
 
         // Rows.
         self.rows.start.next = self.something.val();
+        self.rows.progressive.next = self.now_progressive.q.val();
+        self.rows.lsbs[0].next = self.now_lsb_bits[0].q.val().any();
+        self.rows.lsbs[1].next = self.now_lsb_bits[1].q.val().any();
         self.rows.count.next = self.list_of_queries.total.val();
         self.rows.known.next = self.visible.known.val();
         self.visible.row.next = self.rows.row_index.val();
@@ -554,7 +669,7 @@ impl Logic for LayerSequencer {
         // What is read beside a beat that is no row changes under it.
         self.row_visible.next = self.visible.visible.val();
         self.row_keep.next = self.visible.keep.val();
-        if self.rows.row_release_values.val() {
+        if self.rows.row_release_values.val() | self.rows.row_marks.val() {
             self.row_visible.next = 0.into();
             self.row_keep.next = 0.into();
         }
@@ -562,15 +677,57 @@ impl Logic for LayerSequencer {
         self.row_head.next = self.rows.row_head.val();
         self.row_mantissa.next = self.rows.row_mantissa.val();
         self.row_shift.next = self.rows.row_shift.val();
-        self.row_final.next = true;
+        self.row_final.next = self.rows.row_final.val();
         self.row_release_keys.next = self.rows.row_release_keys.val();
         self.row_release_values.next = self.rows.row_release_values.val();
+        self.row_again_keys.next = self.rows.row_again_keys.val();
+        self.row_again_values.next = self.rows.row_again_values.val();
         self.plane_valid.next = self.rows.plane_valid.val();
         self.rows.plane_ready.next = self.plane_ready.val();
         self.plane_base.next = self.rows.plane_base.val();
+        self.plane_head.next = self.rows.plane_head.val();
+
+        // Which of them come again.
+        self.again.start.next = self.begins.val();
+        self.again.count.next = self.list_of_queries.total.val();
+        self.again.mask.next = self.now_mask.q.val();
+        self.again.issued.next = self.rows.issued.val();
+        self.again.closing.next = self.rows.closing.val();
+        self.again.verdict_valid.next = self.verdict_valid.val();
+        self.verdict_ready.next = self.again.verdict_ready.val();
+        self.again.verdict_index.next = self.verdict_index.val();
+        self.again.verdict_head.next = self.verdict_head.val();
+        self.again.verdict_flat.next = self.verdict_flat.val();
+        self.refetched_valid.next = self.again.refetched_valid.val();
+        self.again.refetched_ready.next = self.refetched_ready.val();
+        self.refetched_index.next = self.again.refetched_index.val();
+        self.refetched_head.next = self.again.refetched_head.val();
+        self.refetched_flat.next = self.again.refetched_flat.val();
+        self.refetched_last.next = self.again.refetched_last.val();
+        self.flat_rows.next = self.again.total.val();
+        self.rows.settled.next = self.again.settled.val();
+        self.rows.any.next = self.again.any.val();
+        self.rows.most.next = self.again.most.val();
+        self.again.go.next = self.rows.go.val();
+        self.rows.again_valid.next = self.again.row_valid.val();
+        self.again.row_ready.next = self.rows.again_ready.val();
+        self.rows.again_index.next = self.again.row_index.val();
+        self.rows.again_head.next = self.again.row_head.val();
+        self.rows.again_last.next = self.again.row_last.val();
+        self.fetches.again_valid.next = self.again.fetch_valid.val();
+        self.again.fetch_ready.next = self.fetches.again_ready.val();
+        self.fetches.again_index.next = self.again.fetch_index.val();
+        self.fetches.again_head.next = self.again.fetch_head.val();
+        self.fetches.again_last.next = self.again.fetch_last.val();
+        self.rows.visible.next = self.visible.visible.val();
+        self.fetches.tell_valid.next = self.rows.tell_valid.val();
+        self.rows.tell_ready.next = self.fetches.tell_ready.val();
+        self.fetches.tell_any.next = self.rows.tell_any.val();
+        self.fetches.tell_visible.next = self.rows.tell_visible.val();
         if self.reset.val() {
             self.held.d.next = false;
             self.now_dim.d.next = 0.into();
+            self.now_inverse.d.next = self.never.val().into();
             self.now_scaled.d.next = false;
             self.now_weighted.d.next = false;
             self.fresh_keys.d.next = false;

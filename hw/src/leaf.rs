@@ -3,11 +3,13 @@
 
 mod join;
 mod lane_ram;
+mod lane_sum;
 mod multiplier;
 mod rom;
 
 pub use crate::ram::{Ram, ReadPort};
 pub use join::Join;
 pub use lane_ram::LaneRam;
+pub use lane_sum::LaneSum;
 pub use multiplier::Multiplier;
 pub use rom::{BlockRom, Rom};

@@ -5,7 +5,7 @@
 //! Differs from the paper: scales and norms, which the paper does not have, come through the same path.
 //!
 //! ```text
-//!  in -> queue -+--------------------------------> keys, values
+//!  in -> queue -+--------------------------------> keys, values, key_lsbs, value_lsbs
 //!               +-> bits -+-> [packer] ----------> key_scales, value_scales, norms
 //!               |         +-> [scale_store] -> [packer] -+
 //!               +-> [packer] ----------------------------+-> query
@@ -39,17 +39,20 @@ const BEATS: usize = 2;
 /// fetched before the queries, one for each job of queries, of as many rows. Up to `keys_on_chip / channels` beats of query
 /// scales may be ahead of their queries.
 ///
+/// A job of query LSBs, which `query_job` announces with `lsbs`, is of one row: it does not come out, but is added to the row
+/// behind it. Its scale is that row's.
+///
 /// `dim` is log2(D) - 4; it and `scaled_queries` change only while nothing is inside, at the latest with the next beat.
 ///
 /// # Shapes   with C = `channels`, W = 32 * C operands per beat and M = `multipliers`:
 ///
 /// | content | output stream | its beats |
 /// | --- | --- | --- |
-/// | `Keys`, `Values` | `keys`, `values` | as they are |
+/// | `Keys`, `Values`, `KeyLsbs`, `ValueLsbs` | `keys`, `values`, `key_lsbs`, `value_lsbs` | as they are |
 /// | `KeyScales` | `key_scales` | M / 16 granules |
 /// | `ValueScales` | `value_scales` | R = max(1, M / D) granules in the low lanes, the others 0 |
 /// | `Norms` | `norms` | `softmax_lanes` granules |
-/// | `Queries` | `query` | a row; operands from D on are 0 |
+/// | `Queries`, after `QueryLsbs` or not | `query` | a row; operands from D on are 0 |
 ///
 /// A beat of granules has C of them. Those behind a job's last row, which fill its last beat, are passed on like others, and
 /// zeros fill the last beat that goes out; `last` stands with that one alone. So a head of all keys fits its buffers where
@@ -60,7 +63,7 @@ const BEATS: usize = 2;
 /// after the beat that completes them, and C / N parts one after the other; a beat in per cycle where N >= C, a beat out per
 /// cycle where N <= C. A row of queries: 2 cycles after the beat that completes it, if its job came a cycle and its scale's
 /// beat 5 cycles before; a row per cycle where D <= W, a beat in per cycle where D >= W, and no gap between beats or jobs. A
-/// beat of keys or values that is not taken stops all behind it; any other stops only its own content, until another beat of
+/// beat of keys, values or their LSBs that is not taken stops all behind it; any other stops only its own content, until another beat of
 /// that is at the head
 #[derive(LogicBlock)]
 pub struct OperandRouter {
@@ -93,6 +96,8 @@ pub struct OperandRouter {
     pub query_job_mantissa: Wire<In>,
     /// Shift of their score scale.
     pub query_job_shift: Wire<In>,
+    /// It is of LSBs.
+    pub query_job_lsbs: Signal<In, Bit>,
     /// Keys are there.
     pub keys_valid: Signal<Out, Bit>,
     /// They are taken.
@@ -101,6 +106,22 @@ pub struct OperandRouter {
     pub keys_data: Wire<Out>,
     /// The job's last beat.
     pub keys_last: Signal<Out, Bit>,
+    /// LSBs of keys are there.
+    pub key_lsbs_valid: Signal<Out, Bit>,
+    /// They are taken.
+    pub key_lsbs_ready: Signal<In, Bit>,
+    /// The LSBs.
+    pub key_lsbs_data: Wire<Out>,
+    /// The job's last beat.
+    pub key_lsbs_last: Signal<Out, Bit>,
+    /// LSBs of values are there.
+    pub value_lsbs_valid: Signal<Out, Bit>,
+    /// They are taken.
+    pub value_lsbs_ready: Signal<In, Bit>,
+    /// The LSBs.
+    pub value_lsbs_data: Wire<Out>,
+    /// The job's last beat.
+    pub value_lsbs_last: Signal<Out, Bit>,
     /// Scales of keys are there.
     pub key_scales_valid: Signal<Out, Bit>,
     /// They are taken.
@@ -161,6 +182,9 @@ pub struct OperandRouter {
     norms: Param,
     queries: Param,
     query_scales: Param,
+    key_lsbs: Param,
+    value_lsbs: Param,
+    query_lsbs: Param,
     size: Reg,
     is_scaled: Dff<Bit>,
     queue: Fifo,
@@ -202,10 +226,19 @@ impl OperandRouter {
             query_job_rows: Wire::unsigned(bits_for(config.keys_on_chip)),
             query_job_mantissa: Wire::unsigned(mantissa),
             query_job_shift: Wire::unsigned(granule - mantissa),
+            query_job_lsbs: Default::default(),
             keys_valid: Default::default(),
             keys_ready: Default::default(),
             keys_data: Wire::unsigned(beat * bits),
             keys_last: Default::default(),
+            key_lsbs_valid: Default::default(),
+            key_lsbs_ready: Default::default(),
+            key_lsbs_data: Wire::unsigned(beat * bits),
+            key_lsbs_last: Default::default(),
+            value_lsbs_valid: Default::default(),
+            value_lsbs_ready: Default::default(),
+            value_lsbs_data: Wire::unsigned(beat * bits),
+            value_lsbs_last: Default::default(),
             key_scales_valid: Default::default(),
             key_scales_ready: Default::default(),
             key_scales_data: Wire::unsigned(lanes * scale),
@@ -244,6 +277,9 @@ impl OperandRouter {
             norms: tag(Content::Norms),
             queries: tag(Content::Queries),
             query_scales: tag(Content::QueryScales),
+            key_lsbs: tag(Content::KeyLsbs),
+            value_lsbs: tag(Content::ValueLsbs),
+            query_lsbs: tag(Content::QueryLsbs),
             size: Reg::unsigned(2),
             is_scaled: Default::default(),
             queue: Fifo::new(beat * bits + TAG_BITS + 1, BEATS),
@@ -289,7 +325,10 @@ impl Logic for OperandRouter {
             | (self.is[self.values.val()].val() & self.values_ready.val())
             | (self.is[self.value_scales.val()].val() & self.value_scale_packer.in_ready.val())
             | (self.is[self.norms.val()].val() & self.norm_packer.in_ready.val())
+            | (self.is[self.key_lsbs.val()].val() & self.key_lsbs_ready.val())
+            | (self.is[self.value_lsbs.val()].val() & self.value_lsbs_ready.val())
             | (self.is[self.queries.val()].val() & self.query_rows.in_ready.val())
+            | (self.is[self.query_lsbs.val()].val() & self.query_rows.in_ready.val())
             | (self.is[self.query_scales.val()].val() & self.query_rows.scales_ready.val());
         self.queue.out_ready.next = self.pop.val();
         for i in 0..self.channels.val() {
@@ -306,6 +345,12 @@ impl Logic for OperandRouter {
         self.values_valid.next = self.is[self.values.val()].val();
         self.values_data.next = self.queue.out_data.val();
         self.values_last.next = self.last.val();
+        self.key_lsbs_valid.next = self.is[self.key_lsbs.val()].val();
+        self.key_lsbs_data.next = self.queue.out_data.val();
+        self.key_lsbs_last.next = self.last.val();
+        self.value_lsbs_valid.next = self.is[self.value_lsbs.val()].val();
+        self.value_lsbs_data.next = self.queue.out_data.val();
+        self.value_lsbs_last.next = self.last.val();
 
         // Granules.
         self.key_scale_packer.dim.next = self.size.q.val();
@@ -351,7 +396,8 @@ impl Logic for OperandRouter {
         self.query_rows.job_rows.next = self.query_job_rows.val();
         self.query_rows.job_mantissa.next = self.query_job_mantissa.val();
         self.query_rows.job_shift.next = self.query_job_shift.val();
-        self.query_rows.in_valid.next = self.is[self.queries.val()].val();
+        self.query_rows.job_lsbs.next = self.query_job_lsbs.val();
+        self.query_rows.in_valid.next = self.is[self.queries.val()].val() | self.is[self.query_lsbs.val()].val();
         self.query_rows.in_data.next = self.queue.out_data.val();
         self.query_rows.scales_valid.next = self.is[self.query_scales.val()].val();
         self.query_rows.scales_data.next = self.granules.word.val();

@@ -10,7 +10,7 @@ use crate::halves::Halves;
 use crate::hdl::*;
 use crate::key_buffer::BufferSize;
 use crate::lane_fifo::LaneFifo;
-use crate::leaf::{Ram, ReadPort};
+use crate::leaf::{LaneSum, Ram, ReadPort};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::format::{Formats, TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
@@ -21,7 +21,7 @@ use spatten_arch::format::{Formats, TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
 /// low lanes, if `scaled`. With word W and lanes L = W / 16, a word holds R = max(1, W / D) rows, and a row takes
 /// P = max(1, D / W) words. A `read` request names up to R rows of the oldest filled head in its low lanes (`read_row`), each
 /// with a weight. Row r comes out in place r mod R: rows of a request that share a place come one after the other.
-/// `read_last` ends a sum, `read_release` the head. `dim` and `scaled` as in `KeyBuffer`.
+/// `read_last` ends a sum, `read_release` the head. `read_again` and `add`, `dim` and `scaled` as in `KeyBuffer`.
 ///
 /// # Shapes   a request -> beats of `word` operands, and for each of its R places a weight and a scale. Places without a row
 /// have weight 0 (their operands are some row's) and their scale means nothing. A request of no rows gives one such beat.
@@ -29,7 +29,7 @@ use spatten_arch::format::{Formats, TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
 /// # Formats  `operand`, `probability`, `token_scale` of `arch::format::Formats`
 /// # Timing   P * max over places of rows that share it (at least 1) cycles per request, 1 where no two do: consecutive rows
 /// never do. The first beat is there 8 cycles after its request. The first request of a head is taken at
-/// least 6 cycles after the last of the head before.
+/// least 6 cycles after the last of the head before; LSBs are added from the 6th cycle after `read_again`.
 #[derive(LogicBlock)]
 pub struct ValueBuffer {
     name: ModuleName,
@@ -71,6 +71,16 @@ pub struct ValueBuffer {
     pub read_last: Signal<In, Bit>,
     /// The last ones of the head.
     pub read_release: Signal<In, Bit>,
+    /// The last ones before the head is added to.
+    pub read_again: Signal<In, Bit>,
+    /// LSBs are offered.
+    pub add_valid: Signal<In, Bit>,
+    /// They would be taken.
+    pub add_ready: Signal<Out, Bit>,
+    /// The LSBs.
+    pub add_data: Wire<In>,
+    /// The head's last ones.
+    pub add_last: Signal<In, Bit>,
     /// A beat is there.
     pub out_valid: Signal<Out, Bit>,
     /// It is taken.
@@ -115,6 +125,14 @@ pub struct ValueBuffer {
     scale_at: Reg,
     write_row: Wire<Local>,
     scale_row: Wire<Local>,
+    add: Signal<Local, Bit>,
+    add_at: Reg,
+    add_row: Wire<Local>,
+    // The beat that is added, and where it belongs.
+    sum_data: Reg,
+    sum_row: Reg,
+    sum_part: Reg,
+    sums: Vec<LaneSum>,
     // P: a request as it came.
     p_valid: Dff<Bit>,
     p_row: Vec<Reg>,
@@ -122,6 +140,7 @@ pub struct ValueBuffer {
     p_count: Reg,
     p_last: Dff<Bit>,
     p_release: Dff<Bit>,
+    p_again: Dff<Bit>,
     accept: Signal<Local, Bit>,
     draining: Dff<Bit>,
     place: Vec<Wire<Local>>,
@@ -134,6 +153,7 @@ pub struct ValueBuffer {
     s_pair: Vec<Dff<Bit>>,
     s_last: Dff<Bit>,
     s_release: Dff<Bit>,
+    s_again: Dff<Bit>,
     s_part: Reg,
     blocked: Vec<Signal<Local, Bit>>,
     stuck: Vec<Signal<Local, Bit>>,
@@ -153,6 +173,7 @@ pub struct ValueBuffer {
     g_part: Reg,
     g_last: Dff<Bit>,
     g_release: Dff<Bit>,
+    g_again: Dff<Bit>,
     hit: Vec<Wire<Local>>,
     to_word: Vec<Wire<Local>>,
     to_weight: Vec<Wire<Local>>,
@@ -163,6 +184,7 @@ pub struct ValueBuffer {
     a_part: Reg,
     a_last: Dff<Bit>,
     a_release: Dff<Bit>,
+    a_again: Dff<Bit>,
     bank_word: Vec<Wire<Local>>,
     // B: rows of the memories.
     b_valid: Dff<Bit>,
@@ -173,6 +195,7 @@ pub struct ValueBuffer {
     b_part: Reg,
     b_last: Dff<Bit>,
     b_release: Dff<Bit>,
+    b_again: Dff<Bit>,
     banks: Vec<Ram>,
     scales: Vec<Ram>,
     // C: what the memories say.
@@ -240,6 +263,11 @@ impl ValueBuffer {
             read_count: Wire::unsigned(bits_for(lanes)),
             read_last: Default::default(),
             read_release: Default::default(),
+            read_again: Default::default(),
+            add_valid: Default::default(),
+            add_ready: Default::default(),
+            add_data: Wire::unsigned(beat * bits),
+            add_last: Default::default(),
             out_valid: Default::default(),
             out_ready: Default::default(),
             out_data: vec_of(lanes, || Wire::unsigned(lane_bits)),
@@ -276,12 +304,20 @@ impl ValueBuffer {
             scale_at: Reg::unsigned(word_bits),
             write_row: Wire::unsigned(row_bits),
             scale_row: Wire::unsigned(word_bits),
+            add: Default::default(),
+            add_at: Reg::unsigned(bits_for(operands / beat - 1)),
+            add_row: Wire::unsigned(row_bits),
+            sum_data: Reg::unsigned(beat * bits),
+            sum_row: Reg::unsigned(row_bits),
+            sum_part: Reg::unsigned(bits_for(parts - 1)),
+            sums: vec_of(write_banks * lanes, || LaneSum::new(HEAD_DIMS[0], bits)),
             p_valid: Default::default(),
             p_row: regs(lanes, key_bits),
             p_weight: regs(lanes, weight_bits),
             p_count: Reg::unsigned(bits_for(lanes)),
             p_last: Default::default(),
             p_release: Default::default(),
+            p_again: Default::default(),
             accept: Default::default(),
             draining: Default::default(),
             place: vec_of(lanes, || Wire::unsigned(place_bits)),
@@ -293,6 +329,7 @@ impl ValueBuffer {
             s_pair: vec_of(lanes * (lanes - 1) / 2, Default::default),
             s_last: Default::default(),
             s_release: Default::default(),
+            s_again: Default::default(),
             s_part: Reg::unsigned(3),
             blocked: vec_of((lanes - 1) * (lanes - 1), Default::default),
             stuck: vec_of(lanes, Default::default),
@@ -311,6 +348,7 @@ impl ValueBuffer {
             g_part: Reg::unsigned(3),
             g_last: Default::default(),
             g_release: Default::default(),
+            g_again: Default::default(),
             hit: vec_of(lanes * lanes, || Wire::signed(1)),
             to_word: vec_of(lanes * lanes, || Wire::unsigned(word_bits)),
             to_weight: vec_of(lanes * lanes, || Wire::unsigned(weight_bits)),
@@ -320,6 +358,7 @@ impl ValueBuffer {
             a_part: Reg::unsigned(3),
             a_last: Default::default(),
             a_release: Default::default(),
+            a_again: Default::default(),
             bank_word: vec_of(lanes, || Wire::unsigned(word_bits)),
             b_valid: Default::default(),
             b_row: regs(lanes, row_bits),
@@ -329,6 +368,7 @@ impl ValueBuffer {
             b_part: Reg::unsigned(3),
             b_last: Default::default(),
             b_release: Default::default(),
+            b_again: Default::default(),
             banks: vec_of(write_banks * lanes, || Ram::new(lane_bits, rows, ReadPort::Registered)),
             scales: vec_of(lanes, || Ram::new(scale, words, ReadPort::Registered)),
             c_valid: Default::default(),
@@ -355,6 +395,7 @@ impl Logic for ValueBuffer {
         dff_setup!(self, clock, p_valid, p_count, p_last, p_release, s_valid, s_last, s_release, s_part);
         dff_setup!(self, clock, g_valid, g_part, g_last, g_release, a_valid, a_part, a_last, a_release);
         dff_setup!(self, clock, b_valid, b_part, b_last, b_release, c_valid, c_part, c_last, d_valid, d_tag);
+        dff_setup!(self, clock, add_at, sum_data, sum_row, sum_part, p_again, s_again, g_again, a_again, b_again);
         clock!(self, clock, halves, room, data_queue, weight_queue);
         self.halves.reset.next = self.reset.val();
         self.room.reset.next = self.reset.val();
@@ -395,23 +436,52 @@ impl Logic for ValueBuffer {
         if self.size.q.val() == 3 {
             self.write_row.next = self.write_at.q.val() >> self.part_level.val();
             self.scale_row.next = self.scale_at.q.val();
+            self.add_row.next = self.add_at.q.val() >> self.part_level.val();
         } else {
             self.write_row.next = ((self.write_at.q.val() >> self.part_level.val()) & (self.half_rows.val() - 1))
                 | (self.halves.write_half.val() << self.half_row_level.val());
             self.scale_row.next = (self.scale_at.q.val() & (self.half_words.val() - 1))
                 | (self.halves.write_half.val() << self.half_level.val());
+            self.add_row.next = ((self.add_at.q.val() >> self.part_level.val()) & (self.half_rows.val() - 1))
+                | (self.halves.read_half.val() << self.half_row_level.val());
         }
+        // Adding, as in the key buffer.
+        self.add_ready.next = self.halves.add_open.val();
+        self.add.next = self.add_valid.val() & self.halves.add_open.val();
+        self.halves.add.next = self.add.val();
+        self.halves.add_last.next = self.add_last.val();
+        if self.add.val() {
+            self.add_at.d.next = self.add_at.q.val() + 1;
+            if self.add_last.val() {
+                self.add_at.d.next = 0.into();
+            }
+        }
+        self.sum_data.d.next = self.add_data.val();
+        self.sum_row.d.next = self.add_row.val();
+        self.sum_part.d.next = self.add_at.q.val() & (self.parts.val() - 1);
         for l in 0..self.lanes.val() {
             for w in 0..self.write_banks.val() {
                 self.banks[w * self.lanes.val() + l].clock.next = self.clock.val();
                 self.banks[w * self.lanes.val() + l].write_address.next = self.write_row.val();
                 self.banks[w * self.lanes.val() + l].read_address.next = self.b_row[l].q.val();
+                if self.halves.add_open.val() {
+                    self.banks[w * self.lanes.val() + l].read_address.next = self.add_row.val();
+                }
+                self.sums[w * self.lanes.val() + l].a.next = self.banks[w * self.lanes.val() + l].read_data.val();
                 for q in 0..self.parts.val() {
                     if (q * self.beat_lanes.val() < l + 1) & (l < (q + 1) * self.beat_lanes.val()) {
                         self.banks[w * self.lanes.val() + l].write_enable.next =
                             self.write.val() & ((self.write_at.q.val() & (self.parts.val() - 1)) == q);
                         self.banks[w * self.lanes.val() + l].write_data.next = self.write_data.val()
                             >> ((w * self.lanes.val() + l - q * self.beat_lanes.val()) * self.lane_bits.val());
+                        self.sums[w * self.lanes.val() + l].b.next = self.sum_data.q.val()
+                            >> ((w * self.lanes.val() + l - q * self.beat_lanes.val()) * self.lane_bits.val());
+                        if self.halves.sums.val() {
+                            self.banks[w * self.lanes.val() + l].write_enable.next = self.sum_part.q.val() == q;
+                            self.banks[w * self.lanes.val() + l].write_address.next = self.sum_row.q.val();
+                            self.banks[w * self.lanes.val() + l].write_data.next =
+                                self.sums[w * self.lanes.val() + l].sum.val();
+                        }
                     }
                 }
             }
@@ -433,7 +503,7 @@ impl Logic for ValueBuffer {
         if self.load.val() {
             self.p_valid.d.next = false;
         }
-        if self.halves.freed.val() {
+        if self.b_valid.q.val() & (self.b_release.q.val() | self.b_again.q.val()) {
             self.draining.d.next = false;
         }
         if self.accept.val() {
@@ -441,7 +511,8 @@ impl Logic for ValueBuffer {
             self.p_count.d.next = self.read_count.val();
             self.p_last.d.next = self.read_last.val();
             self.p_release.d.next = self.read_release.val();
-            self.draining.d.next = self.read_release.val();
+            self.p_again.d.next = self.read_again.val();
+            self.draining.d.next = self.read_release.val() | self.read_again.val();
         }
 
         // S. A lane goes where no lane before it goes to the same place.
@@ -463,6 +534,7 @@ impl Logic for ValueBuffer {
             self.s_valid.d.next = true;
             self.s_last.d.next = self.p_last.q.val();
             self.s_release.d.next = self.p_release.q.val();
+            self.s_again.d.next = self.p_again.q.val();
         }
         self.room.take.next = self.pass.val();
         self.room.give.next = self.data_queue.popped.val();
@@ -536,6 +608,7 @@ impl Logic for ValueBuffer {
         self.g_part.d.next = self.s_part.q.val();
         self.g_last.d.next = self.s_last.q.val() & self.done.val();
         self.g_release.d.next = self.s_release.q.val() & self.done.val();
+        self.g_again.d.next = self.s_again.q.val() & self.done.val();
 
         // G, A: from lanes to places, from places to banks.
         for s in 0..self.lanes.val() {
@@ -592,11 +665,14 @@ impl Logic for ValueBuffer {
         self.a_part.d.next = self.g_part.q.val();
         self.a_last.d.next = self.g_last.q.val();
         self.a_release.d.next = self.g_release.q.val();
+        self.a_again.d.next = self.g_again.q.val();
         self.b_valid.d.next = self.a_valid.q.val();
         self.b_part.d.next = self.a_part.q.val();
         self.b_last.d.next = self.a_last.q.val();
         self.b_release.d.next = self.a_release.q.val();
+        self.b_again.d.next = self.a_again.q.val();
         self.halves.freed.next = self.b_valid.q.val() & self.b_release.q.val();
+        self.halves.again.next = self.b_valid.q.val() & self.b_again.q.val();
 
         // C, D.
         self.c_valid.d.next = self.b_valid.q.val();
@@ -644,6 +720,7 @@ impl Logic for ValueBuffer {
         if self.reset.val() {
             self.write_at.d.next = 0.into();
             self.scale_at.d.next = 0.into();
+            self.add_at.d.next = 0.into();
             self.draining.d.next = false;
             self.p_valid.d.next = false;
             self.s_valid.d.next = false;

@@ -8,7 +8,7 @@ mod values;
 
 use crate::cosim::{self, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel, Fifo};
-use crate::halves::Halves;
+use crate::halves::{Events, Halves};
 use crate::importance_accumulator::{self as importance, HeadRow, ImportanceAccumulator, TokenBeat};
 use crate::softmax::{self, LogitBeat, Scores, Softmax};
 use crate::{dot_product, key_buffer, multiply_value, requant_decision, value_buffer};
@@ -20,10 +20,11 @@ use spatten_golden::dot_product::{ScaleFactor, integer, scale};
 use spatten_golden::multiply_value::{fixed, round, weight};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use values::{LocalValues, Route, ValueRequests};
+use values::{LocalValues, Marker, Route, ValueRequests};
 
 /// Sizes of the RTL's queues.
 const ROWS: usize = 64;
+const VERDICTS: usize = 4;
 const HEAD_ROWS: usize = 4;
 /// Cycles and places of the norms' memory.
 const NORMS: [usize; 2] = [2, 4];
@@ -75,8 +76,24 @@ pub struct Row {
     pub release_keys: bool,
     /// No pass.
     pub release_values: bool,
+    /// No pass: the keys are added to.
+    pub again_keys: bool,
+    /// No pass: the values are added to.
+    pub again_values: bool,
     /// Keys on chip: widths follow.
     pub keys: usize,
+}
+
+impl Row {
+    /// No pass.
+    fn is_marker(&self) -> bool {
+        self.release_values || self.again_keys || self.again_values
+    }
+
+    /// A pass, or what the values are told.
+    fn has_tag(&self) -> bool {
+        !self.is_marker() || self.release_values || self.again_values
+    }
 }
 
 fn name_fields(name: &Name, index_bits: u32) -> [Field; 2] {
@@ -99,6 +116,19 @@ pub enum Input {
     Norms(Box<[u32]>, bool),
     /// On streams 7 to 9, `command`, `load`, `head_load`.
     Importance(importance::Input),
+    /// On streams 10 and 11, `key_lsbs` and `value_lsbs`.
+    Lsbs(Lsbs),
+}
+
+/// A beat of LSBs.
+#[derive(Debug, Clone)]
+pub struct Lsbs {
+    /// Two's complement in the low bits.
+    pub lanes: Box<[u16]>,
+    /// Width of an operand.
+    pub bits: u32,
+    /// The head's last beat.
+    pub last: bool,
 }
 
 impl cosim::Beat for Input {
@@ -117,6 +147,8 @@ impl cosim::Beat for Input {
                     Field::flag("final", row.last_pass),
                     Field::flag("release_keys", row.release_keys),
                     Field::flag("release_values", row.release_values),
+                    Field::flag("again_keys", row.again_keys),
+                    Field::flag("again_values", row.again_values),
                 ]
             }
             Self::Query(query) => dot_product::Input::Query(query.clone()).fields(),
@@ -127,6 +159,10 @@ impl cosim::Beat for Input {
                 vec![Field::lanes("data", &lanes, VALUE_NORM_BITS), Field::flag("last", *last)]
             }
             Self::Importance(beat) => beat.fields(),
+            Self::Lsbs(Lsbs { lanes, bits, last }) => {
+                let lanes: Vec<u64> = lanes.iter().map(|&lane| lane.into()).collect();
+                vec![Field::lanes("data", &lanes, *bits), Field::flag("last", *last)]
+            }
         }
     }
 }
@@ -149,8 +185,8 @@ pub struct Outputs {
 /// What comes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// On stream 0, `refetch`: a row that is to come again, and bits of its index.
-    Refetch(Name, u32),
+    /// On stream 0, `verdict`: is the row to come again? And bits of its index.
+    Verdict(Name, bool, u32),
     /// On stream 1, `out`.
     Outputs(Outputs),
     /// On streams 2 to 4, `read`, `head_read`, `done`.
@@ -160,7 +196,10 @@ pub enum Output {
 impl cosim::Beat for Output {
     fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Refetch(name, index_bits) => name_fields(name, *index_bits).into(),
+            Self::Verdict(name, flat, index_bits) => {
+                let [index, head] = name_fields(name, *index_bits);
+                vec![index, head, Field::flag("flat", *flat)]
+            }
             Self::Outputs(row) => {
                 let outputs: Vec<i64> = row.outputs.iter().map(|&x| x.into()).collect();
                 let [index, head] = name_fields(&row.name, row.index_bits);
@@ -196,9 +235,23 @@ impl Head {
 struct Heads {
     writing: Head,
     full: [Arc<Head>; 2],
+    added: Vec<i16>,
 }
 
 impl Heads {
+    /// LSBs of the head in a half: what was read before has not got them.
+    fn add(&mut self, half: usize, lsbs: &Lsbs) {
+        let up = 16 - lsbs.bits;
+        self.added.extend(lsbs.lanes.iter().map(|&lane| (lane << up) as i16));
+        if lsbs.last {
+            let mut head = Head::clone(&self.full[half]);
+            for (operand, lsb) in head.operands.iter_mut().zip(self.added.drain(..)) {
+                *operand = (*operand << up).wrapping_add(lsb) >> up;
+            }
+            self.full[half] = Arc::new(head);
+        }
+    }
+
     /// After the edge on which a head may have become full.
     fn settle(&mut self, half: usize, before: u64, after: u64) {
         if after & !before & 1 << half != 0 {
@@ -254,6 +307,7 @@ pub struct AttentionCore {
     issue: Option<Issue>,
     sum_tags: Fifo<(bool, Name)>,
     tags: Fifo<Row>,
+    verdicts: Fifo<Output>,
     keys: key_buffer::Timing<Word>,
     key_heads: Heads,
     dots: dot_product::Timing<Logits>,
@@ -286,7 +340,6 @@ pub struct AttentionCore {
     head_rows: Fifo<HeadRow>,
     importance: ImportanceAccumulator,
 
-    refetch: Option<Output>,
     reads: [Option<Output>; 3],
 }
 
@@ -320,6 +373,7 @@ impl AttentionCore {
             issue: None,
             sum_tags: Fifo::new(ROWS),
             tags: Fifo::new(ROWS),
+            verdicts: Fifo::new(VERDICTS),
             keys: key_buffer::Timing::new(pins.dim, pins.scaled_keys),
             key_heads: Heads::default(),
             dots: dot_product::Timing::new(config, head_dim),
@@ -350,7 +404,6 @@ impl AttentionCore {
             outputs: multiply_value::Timing::new(config),
             head_rows: Fifo::new(HEAD_ROWS),
             importance: ImportanceAccumulator::new(config),
-            refetch: None,
             reads: [None, None, None],
             formats,
         }
@@ -382,7 +435,7 @@ impl AttentionCore {
         let route = self.routes.front();
         let (local_open, mark) = (self.local_values.ready(route), self.marks.front() == Some(&false));
         let scored = self.softmax.output(1).is_some();
-        let decides = self.softmax.ready(1) && self.routes.ready() && self.marks.ready() && self.names.ready();
+        let decides = self.softmax.ready(1) && self.kept_open();
         [
             ("keys wait", self.keys.front().is_some() && !self.dots.key_ready()),
             ("dot products wait", self.dots.front().is_some() && !self.logits.ready(self.softmax.ready(0))),
@@ -453,6 +506,10 @@ impl AttentionCore {
         Some(Output::Outputs(Outputs { name, index_bits: self.index_bits, outputs, saturated, magnitude }))
     }
 
+    fn kept_open(&self) -> bool {
+        self.routes.ready() && self.marks.ready() && self.names.ready() && self.verdicts.ready()
+    }
+
     fn norms_open(&self) -> bool {
         !self.pins.weighted || self.norm_halves.read_half().is_some()
     }
@@ -476,13 +533,15 @@ impl CycleModel for AttentionCore {
             6 => self.norm_halves.data_open(),
             7 => self.importance.ready(0),
             8 => self.importance.ready(3),
+            10 => self.keys.halves().add_open(),
+            11 => self.values.halves().add_open(),
             _ => self.importance.ready(4),
         }
     }
 
     fn output(&self, port: usize) -> Option<&Output> {
         match port {
-            0 => self.refetch.as_ref(),
+            0 => self.verdicts.front(),
             1 => self.outputs.front().filter(|_| self.head_rows.ready()),
             _ => self.reads[port - 2].as_ref(),
         }
@@ -495,8 +554,8 @@ impl CycleModel for AttentionCore {
         let to_softmax = self.logits.front().is_some() && self.softmax.ready(0);
         let to_logits = self.dots.front().is_some() && self.logits.ready(self.softmax.ready(0));
         let sums = self.softmax.output(0).is_some() && self.requant.ready(0);
-        let marker = self.tags.front().is_some_and(|tag| tag.release_values);
-        let kept_open = self.routes.ready() && self.marks.ready() && self.names.ready();
+        let marker = self.tags.front().is_some_and(Row::is_marker);
+        let kept_open = self.kept_open();
         let marks = marker && kept_open;
         let decision = match self.requant.output(0) {
             Some(requant_decision::Output::Decision(keep)) if self.softmax.ready(1) && !marker && kept_open => {
@@ -535,6 +594,12 @@ impl CycleModel for AttentionCore {
             importance_of(accepted[9].take()),
         ];
 
+        let lsbs_of = |input: Option<Input>| match input {
+            Some(Input::Lsbs(lsbs)) => Some(lsbs),
+            Some(other) => panic!("{other:?} on a stream of LSBs"),
+            None => None,
+        };
+
         // Outputs.
         let mut head_row = None;
         if leaves && let (Some(Output::Outputs(row)), Some((name, factor))) = (self.outputs.front(), self.names.front())
@@ -547,8 +612,9 @@ impl CycleModel for AttentionCore {
         // Values.
         let request = requests.then(|| {
             let count = self.requests.count();
-            let release = self.requests.front().is_some_and(|held| held.release);
-            (self.add(count), release)
+            let marker = self.requests.front().and_then(|held| held.marker);
+            let [release, again] = [Marker::Release, Marker::Again].map(|of| marker == Some(of));
+            key_buffer::Request { answer: Some(self.add(count)), release, again }
         });
         let mut ends = [false; 2];
         if let Some(Input::Values(value_buffer::Input::Write { lanes, bits, last })) = accepted[4].take() {
@@ -560,7 +626,12 @@ impl CycleModel for AttentionCore {
             ends[1] = last;
         }
         let (half, before) = (self.values.halves().write_half(), self.values.halves().full());
-        let row = self.values.clock(ends, request, multiplies).flatten().flatten();
+        let lsbs = lsbs_of(accepted[11].take());
+        let added = lsbs.as_ref().map(|lsbs| lsbs.last);
+        if let Some(lsbs) = lsbs {
+            self.value_heads.add(self.values.halves().add_half(), &lsbs);
+        }
+        let row = self.values.clock(ends, added, request, multiplies).flatten().flatten();
         self.value_heads.settle(half, before, self.values.halves().full());
         self.outputs.clock(row, leaves);
         let scores = self.scores.front().map(|(row, count, last)| (row.clone(), count, last)).filter(|_| to_local);
@@ -595,19 +666,27 @@ impl CycleModel for AttentionCore {
                 self.norms[half] = std::mem::take(&mut self.norm_writing).into();
             }
         }
-        self.norm_halves.clock(norm_ends, false, norm_mark && self.pins.weighted);
+        self.norm_halves.clock(Events {
+            data_ends: norm_ends,
+            freed: norm_mark && self.pins.weighted,
+            ..Events::default()
+        });
         self.importance.clock(&mut inputs, &taken[2..]);
 
         // Decisions.
         let tag = self.tags.front().copied().filter(|_| marks || decision.is_some());
         let keeps = tag.filter(|_| marks || decision == Some(true));
-        let kept_route = keeps.map(|row| match row.release_values {
-            true => Route::Release,
-            false => Route::Row { keep: (row.keep < row.visible).then_some(row.keep), name: row.name },
+        let kept_route = keeps.map(|row| match (row.release_values, row.again_values) {
+            (true, _) => Route::Marker(Marker::Release),
+            (_, true) => Route::Marker(Marker::Again),
+            _ => Route::Row { keep: (row.keep < row.visible).then_some(row.keep), name: row.name },
         });
         self.routes.clock(kept_route, route_done);
-        self.marks.clock(keeps.map(|row| row.release_values), mark_done);
-        self.names.clock(keeps.filter(|row| !row.release_values).map(|row| (row.name, row.factor)), leaves);
+        self.marks.clock(keeps.filter(|row| !row.again_values).map(|row| row.release_values), mark_done);
+        self.names.clock(keeps.filter(|row| !row.is_marker()).map(|row| (row.name, row.factor)), leaves);
+        let decided = tag.zip(decision).filter(|(row, _)| !row.last_pass);
+        let index_bits = self.index_bits;
+        self.verdicts.clock(decided.map(|(row, keep)| Output::Verdict(row.name, !keep, index_bits)), taken[0]);
         let sum = match self.softmax.output(0) {
             Some(softmax::Output::Sum(sum, _)) if sums => {
                 let &(last_pass, name) = self.sum_tags.front().expect("a tag is there before its sum");
@@ -616,7 +695,8 @@ impl CycleModel for AttentionCore {
             }
             _ => None,
         };
-        self.requant.clock(&mut [sum], &[decision.is_some(), taken[0]]);
+        let refetch = self.requant.output(1).is_some();
+        self.requant.clock(&mut [sum], &[decision.is_some(), refetch]);
 
         // Logits.
         let mut to_softmax_beat = None;
@@ -675,7 +755,9 @@ impl CycleModel for AttentionCore {
                 (visible - done).min(self.keys_of_word)
             };
             let head = self.key_heads.full[half].clone();
-            request = Some((Word { head, visible, count, last }, last && issue.row.release_keys));
+            let answer = (!issue.row.is_marker()).then_some(Word { head, visible, count, last });
+            let release = last && issue.row.release_keys && !issue.row.again_keys;
+            request = Some(key_buffer::Request { answer, release, again: issue.row.again_keys });
             issue.at += 1;
             if last {
                 self.issue = None;
@@ -691,29 +773,28 @@ impl CycleModel for AttentionCore {
             ends[1] = last;
         }
         let (half, before) = (self.keys.halves().write_half(), self.keys.halves().full());
-        self.keys.clock(ends, request, enters);
+        let lsbs = lsbs_of(accepted[10].take());
+        let added = lsbs.as_ref().map(|lsbs| lsbs.last);
+        if let Some(lsbs) = lsbs {
+            self.key_heads.add(self.keys.halves().add_half(), &lsbs);
+        }
+        self.keys.clock(ends, added, request, enters);
         self.key_heads.settle(half, before, self.keys.halves().full());
         let row = match accepted[0].take() {
             Some(Input::Row(row)) => Some(row),
             Some(other) => panic!("{other:?} on `row`"),
             None => None,
         };
-        let pass = row.filter(|row| !row.release_values);
-        if let Some(row) = pass {
-            self.issue = Some(Issue { row, at: 0, end: self.last_word(&row) });
+        let pass = row.filter(|row| !row.is_marker());
+        let marks = row.filter(|row| row.again_keys || (row.release_values && row.release_keys));
+        if let Some(row) = pass.or(marks) {
+            let end = if row.is_marker() { 0 } else { self.last_word(&row) };
+            self.issue = Some(Issue { row, at: 0, end });
         }
         self.sum_tags.clock(pass.map(|row| (row.last_pass, row.name)), sums);
-        self.tags.clock(row, tag.is_some());
+        self.tags.clock(row.filter(Row::has_tag), tag.is_some());
 
         // What is offered, as this block's streams have it.
-        self.refetch = match self.requant.output(1) {
-            Some(&requant_decision::Output::Refetch(row, _)) => {
-                let index = row as usize & ((1 << self.index_bits) - 1);
-                let name = Name { index, head: row as usize >> self.index_bits };
-                Some(Output::Refetch(name, self.index_bits))
-            }
-            _ => None,
-        };
         for (port, read) in self.reads.iter_mut().enumerate() {
             *read = self.importance.output(port).cloned().map(Output::Importance);
         }

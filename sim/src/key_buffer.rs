@@ -2,7 +2,7 @@
 
 use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
-use crate::halves::Halves;
+use crate::halves::{Events, Halves};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::format::{TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
@@ -39,7 +39,7 @@ impl Size {
     }
 }
 
-/// A beat of `write`, `scale` or `read`.
+/// A beat of `write`, `scale`, `read` or `add`.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Operands of `bits`.
@@ -72,6 +72,19 @@ pub enum Input {
         last: bool,
         /// The head's last request.
         release: bool,
+        /// Nothing is read.
+        marker: bool,
+        /// The head is added to before it is read again.
+        again: bool,
+    },
+    /// LSBs of `bits`.
+    Add {
+        /// Two's complement in the low bits.
+        lanes: Box<[u16]>,
+        /// Width of an operand.
+        bits: u32,
+        /// The head's last beat.
+        last: bool,
     },
 }
 
@@ -79,7 +92,15 @@ impl Input {
     /// A request to a buffer of this size.
     pub fn read(size: &Size, address: usize, count: usize, last: bool, release: bool) -> Self {
         let (address_bits, count_bits) = (bits_for(size.operands / size.word - 1), bits_for(size.lanes));
-        Self::Read { address: address as u32, address_bits, count: count as u32, count_bits, last, release }
+        let (address, count) = (address as u32, count as u32);
+        Self::Read { address, address_bits, count, count_bits, last, release, marker: false, again: false }
+    }
+
+    /// What ends the reading of a head without a request: for good, or until it has been added to.
+    pub fn marker(size: &Size, again: bool) -> Self {
+        let (address_bits, count_bits) = (bits_for(size.operands / size.word - 1), bits_for(size.lanes));
+        let (release, marker) = (!again, true);
+        Self::Read { address: 0, address_bits, count: 0, count_bits, last: false, release, marker, again }
     }
 }
 
@@ -94,13 +115,17 @@ fn scales(name: &'static str, lanes: &[u32]) -> Field {
 impl Beat for Input {
     fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Write { lanes, bits, last } => vec![operands("data", lanes, *bits), Field::flag("last", *last)],
+            Self::Write { lanes, bits, last } | Self::Add { lanes, bits, last } => {
+                vec![operands("data", lanes, *bits), Field::flag("last", *last)]
+            }
             Self::Scale { lanes, last } => vec![scales("data", lanes), Field::flag("last", *last)],
-            Self::Read { address, address_bits, count, count_bits, last, release } => vec![
+            Self::Read { address, address_bits, count, count_bits, last, release, marker, again } => vec![
                 Field::value("address", (*address).into(), *address_bits),
                 Field::value("count", (*count).into(), *count_bits),
                 Field::flag("last", *last),
                 Field::flag("release", *release),
+                Field::flag("marker", *marker),
+                Field::flag("again", *again),
             ],
         }
     }
@@ -130,6 +155,17 @@ impl Beat for Word {
             Field::flag("last", self.last),
         ]
     }
+}
+
+/// What is asked for, and what becomes of the head after it.
+#[derive(Debug, Clone)]
+pub struct Request<T> {
+    /// Nothing, where it is a marker.
+    pub answer: Option<T>,
+    /// It is read no more,
+    pub release: bool,
+    /// or not before it has been added to.
+    pub again: bool,
 }
 
 /// When beats move. `T` is whatever belongs to the answer of a request.
@@ -163,16 +199,28 @@ impl<T> Timing<T> {
         self.out.front()
     }
 
-    /// One rising edge: the ends of what is written, the accepted request and whether it releases its half, whether the
-    /// answer was taken.
-    pub fn clock(&mut self, ends: [bool; 2], request: Option<(T, bool)>, taken: bool) -> Option<T> {
-        let released = request.as_ref().is_some_and(|(_, release)| *release);
-        self.halves.clock(ends[0], ends[1], released);
-        self.out.exchange(request.map(|(answer, _)| answer), taken)
+    /// One rising edge: the ends of what is written, whether a beat is added and is the last one, the accepted request,
+    /// whether the answer was taken.
+    pub fn clock(
+        &mut self,
+        [data_ends, scale_ends]: [bool; 2],
+        add: Option<bool>,
+        request: Option<Request<T>>,
+        taken: bool,
+    ) -> Option<T> {
+        let (freed, again) = request.as_ref().map_or((false, false), |request| (request.release, request.again));
+        self.halves.clock(Events { data_ends, scale_ends, freed, again, add });
+        self.out.exchange(request.and_then(|request| request.answer), taken)
     }
 }
 
-/// Inputs 0 `write`, 1 `scale`, 2 `read`; output 0 `out`.
+/// Adds lanes of `bits`.
+pub(crate) fn add(operands: &mut [u16], lanes: &[u16], bits: u32) {
+    let mask = u16::MAX >> (16 - bits);
+    operands.iter_mut().zip(lanes).for_each(|(operand, lane)| *operand = operand.wrapping_add(*lane) & mask);
+}
+
+/// Inputs 0 `write`, 1 `scale`, 2 `read`, 3 `add`; output 0 `out`.
 #[derive(Debug, Clone)]
 pub struct KeyBuffer {
     size: Size,
@@ -181,6 +229,7 @@ pub struct KeyBuffer {
     timing: Timing<Word>,
     write_at: usize,
     scale_at: usize,
+    add_at: usize,
     operands: Vec<u16>,
     scales: Vec<u32>,
 }
@@ -195,6 +244,7 @@ impl KeyBuffer {
             timing: Timing::new(dim, scaled),
             write_at: 0,
             scale_at: 0,
+            add_at: 0,
             operands: vec![0; size.operands],
             scales: vec![0; 2 * size.keys.max(size.lanes)],
         }
@@ -233,6 +283,7 @@ impl CycleModel for KeyBuffer {
         match port {
             0 => self.timing.halves.data_open(),
             1 => self.timing.halves.scale_open(),
+            3 => self.timing.halves.add_open(),
             _ => self.timing.ready(),
         }
     }
@@ -244,10 +295,18 @@ impl CycleModel for KeyBuffer {
     fn clock(&mut self, accepted: &mut [Option<Input>], taken: &[bool]) {
         let (mut data_ends, mut scale_ends) = (false, false);
         let mut word = None;
-        if let (Some(Input::Read { address, count, last, release, .. }), Some(half)) =
+        if let (Some(Input::Read { address, count, last, release, marker, again, .. }), Some(half)) =
             (accepted[2].take(), self.timing.halves.read_half())
         {
-            word = Some((self.word(half, address as usize, count, last), release));
+            let answer = (!marker).then(|| self.word(half, address as usize, count, last));
+            word = Some(Request { answer, release, again });
+        }
+        let mut added = None;
+        if let Some(Input::Add { lanes, bits, last }) = accepted[3].take() {
+            let at = self.base(self.timing.halves.add_half()) + self.add_at;
+            add(&mut self.operands[at..at + lanes.len()], &lanes, bits);
+            self.add_at = if last { 0 } else { self.add_at + lanes.len() };
+            added = Some(last);
         }
         if let Some(Input::Write { lanes, last, .. }) = accepted[0].take() {
             let head = self.size.head(self.dim);
@@ -263,6 +322,6 @@ impl CycleModel for KeyBuffer {
             self.scale_at = if last { 0 } else { self.scale_at + lanes.len() };
             scale_ends = last;
         }
-        self.timing.clock([data_ends, scale_ends], word, taken[0]);
+        self.timing.clock([data_ends, scale_ends], added, word, taken[0]);
     }
 }

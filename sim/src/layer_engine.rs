@@ -12,6 +12,7 @@ use crate::matrix_fetcher::{Request, id_bits};
 use crate::operand_router::{self as router, OperandRouter, Operands};
 use crate::write_back::{self, WriteBack};
 use spatten_arch::ArchConfig;
+use spatten_arch::config::MAX_HEADS;
 use spatten_arch::content::Content;
 use spatten_arch::format::Formats;
 use spatten_arch::layout::ADDRESS_BITS;
@@ -56,7 +57,9 @@ pub enum Output {
     Importance(importance::Output),
     /// On stream 3, `written`; on those behind requests, `write` of each channel.
     WriteBack(write_back::Output),
-    /// On streams from 4 on, `request` of each channel, and the width of its id.
+    /// On stream 4, `refetched`.
+    Sequencer(sequencer::Verdict, sequencer::Widths),
+    /// On streams from 5 on, `request` of each channel, and the width of its id.
     Request(Request, u32),
 }
 
@@ -65,6 +68,7 @@ impl Beat for Output {
         match self {
             Self::Importance(beat) => beat.fields(),
             Self::WriteBack(beat) => beat.fields(),
+            Self::Sequencer(verdict, widths) => sequencer::Output::Refetched(*verdict, *widths).fields(),
             Self::Request(request, id_bits) => vec![
                 Field::value("address", request.address.into(), ADDRESS_BITS as u32),
                 Field::value("id", request.id.into(), *id_bits),
@@ -75,7 +79,7 @@ impl Beat for Output {
 
 /// Streams before those of channels.
 const INPUTS: usize = 9;
-const OUTPUTS: usize = 4;
+const OUTPUTS: usize = 5;
 
 /// The block; see `hw::layer_engine` for the streams.
 ///
@@ -83,7 +87,6 @@ const OUTPUTS: usize = 4;
 #[derive(Debug, Clone)]
 pub struct LayerEngine {
     config: ArchConfig,
-    never: u64,
     count_bits: u32,
     id_bits: u32,
     sequencer: LayerSequencer,
@@ -91,6 +94,9 @@ pub struct LayerEngine {
     router: OperandRouter,
     core: AttentionCore,
     write_back: WriteBack,
+    /// Where outputs of each head go, and whether it is known of the row on offer.
+    planes: Vec<u32>,
+    plane_known: bool,
     /// Whether a layer is inside, and whether its command is with `importance_accumulator`.
     inside: bool,
     accumulating: bool,
@@ -110,7 +116,6 @@ impl LayerEngine {
         };
         Self {
             config: config.clone(),
-            never,
             count_bits: importance::count_bits(config),
             id_bits: id_bits(config),
             sequencer: LayerSequencer::new(config),
@@ -118,6 +123,8 @@ impl LayerEngine {
             router: OperandRouter::new(config, router::Pins { dim: 0, scaled_queries: false }),
             core: AttentionCore::new(config, pins),
             write_back: WriteBack::new(config),
+            planes: vec![0; MAX_HEADS],
+            plane_known: false,
             inside: false,
             accumulating: false,
             out: vec![None; OUTPUTS + 2 * config.channels],
@@ -132,6 +139,11 @@ impl LayerEngine {
     /// Logits that did not fit, so far.
     pub fn logit_saturations(&self) -> u32 {
         self.core.logit_saturations()
+    }
+
+    /// Rows of the layer that are computed again, so far.
+    pub fn flat_rows(&self) -> u32 {
+        self.sequencer.flat_rows()
     }
 
     fn channels(&self) -> usize {
@@ -188,7 +200,11 @@ impl CycleModel for LayerEngine {
             _ => None,
         };
         let plane = match self.sequencer.output(4) {
-            Some(sequencer::Output::Plane(base)) if self.write_back.ready(0) => Some(*base),
+            Some(sequencer::Output::Plane(plane)) => Some(*plane),
+            _ => None,
+        };
+        let verdict = match self.core.output(0) {
+            Some(attention_core::Output::Verdict(name, flat, _)) if self.sequencer.ready(4) => Some((*name, *flat)),
             _ => None,
         };
         let accumulate = self.accumulate().filter(|_| self.core.ready(7));
@@ -201,18 +217,21 @@ impl CycleModel for LayerEngine {
                 last,
             }
         });
-        // By content, and its input of the core.
-        const TO_CORE: [(Content, usize); router::OUTPUTS] = [
-            (Content::Keys, 2),
-            (Content::KeyScales, 3),
-            (Content::Values, 4),
-            (Content::ValueScales, 5),
-            (Content::Norms, 6),
-            (Content::Queries, 1),
-        ];
-        let routed = TO_CORE.map(|(content, port)| self.router.offer(content).is_some() && self.core.ready(port));
+        // Inputs of the core, by stream of the router.
+        const TO_CORE: [usize; router::OUTPUTS] = [2, 3, 4, 5, 6, 1, 10, 11];
+        let routed: [bool; router::OUTPUTS] = std::array::from_fn(|stream| {
+            self.router.offer(router::STREAMS[stream]).is_some() && self.core.ready(TO_CORE[stream])
+        });
         let outputs = match self.core.output(1) {
-            Some(attention_core::Output::Outputs(outputs)) if self.write_back.ready(1) => Some(outputs.clone()),
+            Some(attention_core::Output::Outputs(outputs)) if self.plane_known && self.write_back.ready(1) => {
+                Some(outputs.clone())
+            }
+            _ => None,
+        };
+        let place = match self.core.output(1) {
+            Some(attention_core::Output::Outputs(row)) if !self.plane_known && self.write_back.ready(0) => {
+                Some(self.planes[row.name.head])
+            }
             _ => None,
         };
 
@@ -227,7 +246,6 @@ impl CycleModel for LayerEngine {
         }
         let begins = layer.is_some();
         let weighted = self.sequencer.kinds()[1];
-        let rows_of_head = self.sequencer.rows_of_head();
         let dim = self.sequencer.dim();
         let moved = [
             fetch.is_some(),
@@ -236,8 +254,11 @@ impl CycleModel for LayerEngine {
             row.is_some(),
             plane.is_some(),
             accumulate.is_some(),
+            taken[4],
         ];
-        self.sequencer.clock(&mut [key_list, query_list, layer, factor], &moved);
+        let widths = sequencer::Widths::of(&self.config);
+        let verdict_beat = verdict.map(|(name, flat)| sequencer::Input::Verdict(name, flat, widths));
+        self.sequencer.clock(&mut [key_list, query_list, layer, factor, verdict_beat], &moved);
 
         // Memory to operands.
         let response = |channel: usize| match accepted[INPUTS + channel].take() {
@@ -249,10 +270,10 @@ impl CycleModel for LayerEngine {
         let mut beats = self.router.exchange(operands, query_job, routed);
 
         // The core.
-        let mut to_core: Vec<Option<attention_core::Input>> = vec![None; 10];
+        let mut to_core: Vec<Option<attention_core::Input>> = vec![None; 12];
         to_core[0] = row.map(attention_core::Input::Row);
-        for (i, (_, port)) in TO_CORE.into_iter().enumerate() {
-            to_core[port] = beats[i].take();
+        for (beat, port) in beats.iter_mut().zip(TO_CORE) {
+            to_core[port] = beat.take();
         }
         for (port, to) in (4..7).zip(7..10) {
             to_core[to] = match accepted[port].take() {
@@ -266,15 +287,19 @@ impl CycleModel for LayerEngine {
             to_core[7] = Some(attention_core::Input::Importance(importance::Input::Command(command, self.count_bits)));
         }
         let done = taken[2];
-        self.core.clock(&mut to_core, &[true, outputs.is_some(), taken[0], taken[1], done]);
+        self.core.clock(&mut to_core, &[verdict.is_some(), outputs.is_some(), taken[0], taken[1], done]);
 
         // Outputs.
         let mut to_memory: Vec<Option<write_back::Input>> = Vec::with_capacity(4 + channels);
-        to_memory.push(plane.map(|base| write_back::Input::Job { base, dim }));
+        to_memory.push(place.map(|base| write_back::Input::Job { base, dim }));
+        self.plane_known = (self.plane_known && outputs.is_none()) || place.is_some();
+        if let Some(plane) = plane {
+            self.planes[plane.head] = plane.base;
+        }
         to_memory.push(outputs.map(|row| write_back::Input::Row {
             number: row.name.index as u32,
             outputs: row.outputs.iter().map(|&output| output as u16).collect(),
-            last: row.name.index + 1 == rows_of_head,
+            last: true,
         }));
         for port in [7, 8].into_iter().chain((0..channels).map(|i| INPUTS + channels + i)) {
             to_memory.push(match accepted[port].take() {
@@ -304,7 +329,7 @@ impl CycleModel for LayerEngine {
                     scaled_keys: scaled,
                     scaled_values: scaled,
                     weighted,
-                    threshold_inverse: self.never,
+                    threshold_inverse: self.sequencer.threshold_inverse(),
                 },
             );
         }
@@ -316,6 +341,10 @@ impl CycleModel for LayerEngine {
             };
         }
         self.out[3] = self.write_back.output(0).cloned().map(Output::WriteBack);
+        self.out[4] = match self.sequencer.output(6) {
+            Some(sequencer::Output::Refetched(verdict, widths)) => Some(Output::Sequencer(*verdict, *widths)),
+            _ => None,
+        };
         for i in 0..channels {
             self.out[OUTPUTS + i] = self.fetch_path.request(i).map(|request| Output::Request(*request, self.id_bits));
             self.out[OUTPUTS + channels + i] = self.write_back.output(1 + i).cloned().map(Output::WriteBack);

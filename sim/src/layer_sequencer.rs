@@ -1,27 +1,36 @@
 //! A layer to fetch jobs, passes of rows and places of outputs, in time. Siblings: `hw`, `tests/layer_sequencer.rs`.
 
+mod again;
 mod fetches;
 mod heads;
 mod rows;
 mod token_lists;
 mod visible;
 
-use crate::attention_core::Row;
+use crate::attention_core::{Name, Row};
 use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::CycleModel;
 use crate::fetch_path;
 use crate::matrix_fetcher::Tokens;
 use crate::operand_router::QueryJob;
+use again::Again;
 use fetches::Fetches;
 use heads::Heads;
-use rows::Rows;
+use rows::{Around, Rows};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
 use spatten_arch::content::Content;
+use spatten_arch::descriptor;
+use spatten_arch::element::READING_BITS;
+use spatten_arch::format::Formats;
 use spatten_arch::layout::{ADDRESS_BITS, TOKEN_BITS};
+use spatten_arch::plan::Split;
 use spatten_golden::dot_product::ScaleFactor;
 use token_lists::TokenLists;
 use visible::Visible;
+
+pub use again::Verdict;
+pub use rows::Plane;
 
 /// Addresses of a layer: one per content, and that of outputs.
 pub const BASES: usize = Content::ALL.len() + 1;
@@ -51,8 +60,16 @@ pub struct Layer {
     pub weighted: bool,
     /// Share of the visible keys whose values are kept.
     pub share: u32,
-    /// Bits of an element of K, V and Q.
+    /// Flat rows are computed again.
+    pub progressive: bool,
+    /// Rows whose sum exceeds this are flat.
+    pub threshold_inverse: u64,
+    /// How MSBs and LSBs belong together.
+    pub split: Split,
+    /// Bits of an element of K, V and Q, or of its MSBs.
     pub bits: [u32; 3],
+    /// Bits of its LSBs; 0: it is not split.
+    pub lsb_bits: [u32; 3],
     /// Words at which head 0 begins.
     pub base: [u32; BASES],
     /// Words to the next head.
@@ -77,12 +94,27 @@ pub struct Widths {
     pub keys: usize,
     /// Of an operand.
     pub datapath_bits: u32,
+    /// Of a threshold.
+    pub threshold_bits: u32,
 }
 
 impl Widths {
     /// In a configuration.
     pub fn of(config: &ArchConfig) -> Self {
-        Self { lanes: config.channels, keys: config.keys_on_chip, datapath_bits: config.datapath_bits }
+        Self {
+            lanes: config.channels,
+            keys: config.keys_on_chip,
+            datapath_bits: config.datapath_bits,
+            threshold_bits: Formats::new(config).threshold_inverse.width(),
+        }
+    }
+
+    fn verdict(&self, name: &Name, flat: bool) -> [Field; 3] {
+        [
+            Field::value("index", name.index as u64, bits_for(self.keys - 1)),
+            Field::value("head", name.head as u64, bits_for(MAX_HEADS - 1)),
+            Field::flag("flat", flat),
+        ]
     }
 
     /// Lanes behind the last token hold 0: what is written there comes back.
@@ -95,6 +127,14 @@ impl Widths {
             Field::flag("last", tokens.last),
         ]
     }
+}
+
+fn split_code(split: Split) -> u64 {
+    (match split {
+        Split::Floor => descriptor::Split::Floor,
+        Split::Mid => descriptor::Split::Mid,
+        Split::Balanced => descriptor::Split::Balanced,
+    }) as u64
 }
 
 fn packed(factor: ScaleFactor) -> u64 {
@@ -110,6 +150,8 @@ pub enum Input {
     Layer(Box<Layer>, Widths),
     /// On stream 3, `factor`.
     Factors(Factors),
+    /// On stream 4, `verdict`: a row, and whether it is flat.
+    Verdict(Name, bool, Widths),
 }
 
 impl Beat for Input {
@@ -132,6 +174,10 @@ impl Beat for Input {
                     Field::flag("scaled", layer.scaled),
                     Field::flag("weighted", layer.weighted),
                     Field::value("share", layer.share.into(), 32),
+                    Field::flag("progressive", layer.progressive),
+                    Field::value("threshold_inverse", layer.threshold_inverse, widths.threshold_bits),
+                    Field::value("split", split_code(layer.split), 2),
+                    Field::lanes("lsb_bits", &lanes(&layer.lsb_bits), bits_for(widths.datapath_bits as usize)),
                     Field::lanes("bits", &lanes(&layer.bits), bits_for(widths.datapath_bits as usize)),
                     Field::lanes("base", &lanes(&layer.base), ADDRESS_BITS as u32),
                     Field::lanes("stride", &lanes(&layer.stride), ADDRESS_BITS as u32),
@@ -141,6 +187,7 @@ impl Beat for Input {
                 Field::value("logit", packed(factors.logit), 24),
                 Field::value("importance", packed(factors.importance), 24),
             ],
+            Self::Verdict(name, flat, widths) => widths.verdict(name, *flat).into(),
         }
     }
 }
@@ -157,9 +204,11 @@ pub enum Output {
     /// `row`
     Row(Row),
     /// `plane`
-    Plane(u32),
+    Plane(Plane),
     /// `accumulate`
     Accumulate(u32),
+    /// `refetched`
+    Refetched(Verdict, Widths),
 }
 
 impl Beat for Output {
@@ -169,13 +218,23 @@ impl Beat for Output {
                 Field::value("base", job.base.into(), ADDRESS_BITS as u32),
                 Field::value("dim", job.dim.into(), 2),
                 Field::value("bits", job.element.bits.into(), bits_for(widths.datapath_bits as usize)),
+                Field::value("above", job.element.above.into(), bits_for(widths.datapath_bits as usize)),
+                Field::value("reading", job.element.reading as u64, READING_BITS as u32),
                 Field::value("tag", job.tag.into(), 4),
             ],
             Self::Tokens(tokens, widths) => widths.tokens(tokens),
             Self::QueryJob(job) => job.fields(),
             Self::Row(row) => crate::attention_core::Input::Row(*row).fields(),
-            Self::Plane(base) => vec![Field::value("base", (*base).into(), ADDRESS_BITS as u32)],
+            Self::Plane(plane) => vec![
+                Field::value("base", plane.base.into(), ADDRESS_BITS as u32),
+                Field::value("head", plane.head as u64, bits_for(MAX_HEADS - 1)),
+            ],
             Self::Accumulate(rows) => vec![Field::value("rows", (*rows).into(), 24)],
+            Self::Refetched(verdict, widths) => {
+                let mut fields = widths.verdict(&verdict.name, verdict.flat).to_vec();
+                fields.push(Field::flag("last", verdict.last));
+                fields
+            }
         }
     }
 }
@@ -198,7 +257,9 @@ pub struct LayerSequencer {
     heads: Heads,
     fetches: Fetches,
     rows: Rows,
-    out: [Option<Output>; 6],
+    again: Again,
+    never: u64,
+    out: [Option<Output>; 7],
 }
 
 impl LayerSequencer {
@@ -217,6 +278,8 @@ impl LayerSequencer {
             heads: Heads::new(),
             fetches: Fetches::new(widths.lanes, widths.keys),
             rows: Rows::new(),
+            again: Again::new(widths.keys),
+            never: Formats::new(config).threshold_inverse.max_raw() as u64,
             out: Default::default(),
         }
     }
@@ -236,7 +299,8 @@ impl LayerSequencer {
             Field::value("dim", self.dim().into(), 2),
             Field::flag("scaled", scaled),
             Field::flag("weighted", weighted),
-            Field::value("rows_of_head", self.rows_of_head() as u64, bits_for(widths.keys)),
+            Field::value("threshold_inverse", self.threshold_inverse(), widths.threshold_bits),
+            Field::value("flat_rows", self.flat_rows().into(), 24),
         ]
     }
 
@@ -250,9 +314,15 @@ impl LayerSequencer {
         self.layer.as_ref().map_or([false; 2], |layer| [layer.scaled, layer.weighted])
     }
 
-    /// Rows of a head.
-    pub fn rows_of_head(&self) -> usize {
-        self.lists[1].len()
+    /// Rows whose sum exceeds this are flat.
+    pub fn threshold_inverse(&self) -> u64 {
+        let progressive = self.layer.as_ref().filter(|layer| layer.progressive);
+        progressive.map_or(self.never, |layer| layer.threshold_inverse)
+    }
+
+    /// Rows of the layer that are computed again, so far.
+    pub fn flat_rows(&self) -> u32 {
+        self.again.total()
     }
 }
 
@@ -264,6 +334,7 @@ impl CycleModel for LayerSequencer {
         match port {
             0 | 1 => self.held && self.needs()[port] && !self.fresh[port],
             2 => self.idle() && !self.held,
+            4 => self.again.verdict_ready(),
             _ => self.heads.factor_ready(),
         }
     }
@@ -286,8 +357,21 @@ impl CycleModel for LayerSequencer {
         let known = self.visible.known();
         let counts = self.rows.read(&self.visible);
         let command_room = self.token_lists.ready();
+        let flat = self.again.to_fetches().copied();
         let job = match &self.layer {
-            Some(layer) => self.fetches.issue(layer, next_head.as_ref(), [keys, queries], command_room),
+            Some(layer) => self.fetches.issue(layer, next_head.as_ref(), flat.as_ref(), [keys, queries], command_room),
+            None => None,
+        };
+        let flat_fetched = self.layer.as_ref().is_some_and(|layer| self.fetches.takes_again(layer, command_room));
+        let outcome = self.rows.tell().copied().filter(|_| self.fetches.takes_outcome());
+        let flat_row = self.again.to_rows().copied().filter(|_| self.rows.takes_again());
+        let (settled, most) = (self.again.settled(), self.again.most());
+        let progressive = self.layer.as_ref().is_some_and(|layer| layer.progressive);
+        let issued = self.rows.issues(progressive, taken[3]);
+        let (closing, go) = (self.rows.closing(), self.rows.goes());
+        let verdict = match accepted[4].take() {
+            Some(Input::Verdict(name, flat, _)) => Some((name, flat)),
+            Some(other) => panic!("{other:?} on `verdict`"),
             None => None,
         };
         let factors = match accepted[3].take() {
@@ -304,21 +388,32 @@ impl CycleModel for LayerSequencer {
                 to_fetches,
                 next_head.as_ref(),
                 job,
+                outcome,
+                flat.as_ref(),
                 [keys, queries],
                 command_room,
                 [taken[0], taken[2]],
             );
             self.rows.clock(
-                something.is_some(),
-                to_rows,
-                queries,
-                known,
+                Around {
+                    start: something.is_some(),
+                    head: to_rows,
+                    count: queries,
+                    known,
+                    progressive,
+                    lsbs: [layer.lsb_bits[0] > 0, layer.lsb_bits[1] > 0],
+                    settled,
+                    most,
+                    again: flat_row,
+                },
                 counts,
-                [taken[3], taken[4]],
+                [taken[3], taken[4], outcome.is_some()],
                 self.widths.keys,
             );
             self.heads.clock(layer, something.is_some(), factors, to_fetches.is_some(), to_rows.is_some());
             self.visible.clock(layer, begins, &self.lists, taken[5]);
+            let flat_taken = [flat_fetched, flat_row.is_some()];
+            self.again.clock(begins, queries, issued, closing, verdict, go, taken[6], flat_taken);
         }
 
         // Lists and layers.
@@ -356,6 +451,7 @@ impl CycleModel for LayerSequencer {
             self.rows.row().map(Output::Row),
             self.rows.plane().map(|base| Output::Plane(*base)),
             self.visible.total().map(Output::Accumulate),
+            self.again.refetched().map(|verdict| Output::Refetched(*verdict, widths)),
         ];
     }
 }

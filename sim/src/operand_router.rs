@@ -22,8 +22,24 @@ const JOBS: usize = 4;
 const SCALES: [usize; 2] = [2, 4];
 /// Operands that are moved together.
 const UNIT: usize = HEAD_DIMS[0];
-/// Output streams: each is the number of its content.
-pub const OUTPUTS: usize = 6;
+/// Output streams.
+pub const OUTPUTS: usize = 8;
+/// What is on each.
+pub const STREAMS: [Content; OUTPUTS] = [
+    Content::Keys,
+    Content::KeyScales,
+    Content::Values,
+    Content::ValueScales,
+    Content::Norms,
+    Content::Queries,
+    Content::KeyLsbs,
+    Content::ValueLsbs,
+];
+
+/// The stream of a content that has one.
+fn stream(content: Content) -> Option<usize> {
+    STREAMS.iter().position(|of| *of == content)
+}
 
 /// What stays the same while anything is inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +70,8 @@ pub struct QueryJob {
     pub rows: usize,
     /// Their score scale.
     pub factor: ScaleFactor,
+    /// It is of LSBs of the row behind it.
+    pub lsbs: bool,
     /// Keys on chip: the width of `rows` follows.
     pub keys: usize,
 }
@@ -64,6 +82,7 @@ impl Beat for QueryJob {
             Field::value("rows", self.rows as u64, bits_for(self.keys)),
             Field::value("mantissa", self.factor.mantissa.into(), SCALE_MANTISSA_BITS),
             Field::value("shift", self.factor.shift.into(), 6),
+            Field::flag("lsbs", self.lsbs),
         ]
     }
 }
@@ -118,7 +137,7 @@ fn units(beat: &Operands) -> Vec<[i16; UNIT]> {
 
 /// Router, queues and packers; outputs are inputs of `attention_core`, which takes them as they are.
 ///
-/// Streams: `in`, `query_job`; `keys`, `key_scales`, `values`, `value_scales`, `norms`, `query`.
+/// Streams: `in`, `query_job`; `keys`, `key_scales`, `values`, `value_scales`, `norms`, `query`, `key_lsbs`, `value_lsbs`.
 #[derive(Debug, Clone)]
 pub struct OperandRouter {
     pins: Pins,
@@ -136,6 +155,8 @@ pub struct OperandRouter {
     jobs: Fifo<QueryJob>,
     /// Rows of the job that have left.
     row: usize,
+    /// What is added to the next row.
+    held: Vec<[i16; UNIT]>,
     /// What packers offer, by stream.
     offers: [Option<attention_core::Input>; OUTPUTS],
 }
@@ -163,6 +184,7 @@ impl OperandRouter {
             scales: Packer::new(channels, 1),
             jobs: Fifo::new(JOBS),
             row: 0,
+            held: vec![],
             offers: Default::default(),
         };
         router.set(pins);
@@ -191,8 +213,7 @@ impl OperandRouter {
     pub fn offer(&self, content: Content) -> Option<&attention_core::Input> {
         match (self.queue.front(), content) {
             (Some((held, Held::Whole(beat), _)), _) if *held == content => Some(beat),
-            (_, Content::QueryScales) => None,
-            _ => self.offers[usize::from(content.tag())].as_ref(),
+            _ => self.offers[stream(content)?].as_ref(),
         }
     }
 
@@ -209,16 +230,18 @@ impl OperandRouter {
         taken: [bool; OUTPUTS],
     ) -> [Option<attention_core::Input>; OUTPUTS] {
         // What moves is decided by the state before the edge.
-        let took = |content: Content| taken[usize::from(content.tag())];
-        let (row_taken, ends) = (took(Content::Queries), self.ends());
-        let scale_taken = row_taken && self.pins.scaled_queries;
+        let took = |content: Content| stream(content).is_some_and(|stream| taken[stream]);
+        let lsbs =
+            if self.jobs.front().is_some_and(|job| job.lsbs) { self.rows.front(HEAD_DIMS[3] / UNIT) } else { None };
+        let (row_taken, ends) = (took(Content::Queries) || lsbs.is_some(), self.ends());
+        let scale_taken = took(Content::Queries) && self.pins.scaled_queries;
         let ready = |packer: usize| self.packers[packer].ready(took(PACKED[packer]), false);
         let pops = self.queue.front().is_some_and(|(content, ..)| match content {
-            Content::Keys | Content::Values => took(*content),
+            Content::Keys | Content::Values | Content::KeyLsbs | Content::ValueLsbs => took(*content),
             Content::KeyScales => ready(0),
             Content::ValueScales => ready(1),
             Content::Norms => ready(2),
-            Content::Queries => self.rows.ready(row_taken, ends),
+            Content::Queries | Content::QueryLsbs => self.rows.ready(row_taken, ends),
             Content::QueryScales => self.store.ready(),
         });
         let reads = self.store.front().is_some() && self.stored.ready();
@@ -235,7 +258,11 @@ impl OperandRouter {
                     let Operands { data: lanes, bits, last, .. } = beat;
                     Held::Whole(attention_core::Input::Values(value_buffer::Input::Write { lanes, bits, last }))
                 }
-                Content::Queries => Held::Units(units(&beat)),
+                Content::KeyLsbs | Content::ValueLsbs => {
+                    let Operands { data: lanes, bits, last, .. } = beat;
+                    Held::Whole(attention_core::Input::Lsbs(attention_core::Lsbs { lanes, bits, last }))
+                }
+                Content::Queries | Content::QueryLsbs => Held::Units(units(&beat)),
                 _ => Held::Granules(granules(&beat)),
             };
             (content, held, last)
@@ -244,7 +271,7 @@ impl OperandRouter {
         let mut packs: [Option<(Vec<u32>, bool)>; 3] = Default::default();
         let (mut row, mut scale) = (None, None);
         match self.queue.exchange(push, pops) {
-            Some((content, Held::Whole(beat), _)) => leave[usize::from(content.tag())] = Some(beat),
+            Some((content, Held::Whole(beat), _)) => leave[stream(content).expect("what is whole leaves")] = Some(beat),
             Some((_, Held::Units(units), _)) => row = Some((units, false)),
             Some((content, Held::Granules(words), last)) => match PACKED.iter().position(|packed| *packed == content) {
                 Some(packer) => packs[packer] = Some((words, last)),
@@ -262,10 +289,10 @@ impl OperandRouter {
         self.jobs.clock(job, row_taken && ends);
         if row_taken {
             self.row = if ends { 0 } else { self.row + 1 };
+            self.held = lsbs.map_or(vec![], |(units, _)| units);
         }
 
-        for content in Content::ALL.into_iter().take(OUTPUTS) {
-            let stream = usize::from(content.tag());
+        for (stream, content) in STREAMS.into_iter().enumerate() {
             if took(content) && leave[stream].is_none() {
                 leave[stream] = self.offers[stream].take();
             }
@@ -295,8 +322,12 @@ impl OperandRouter {
                 attention_core::Input::Norms(cut(words, VALUE_NORM_BITS), last)
             }
             Content::Queries => {
-                let (units, _) = self.rows.front(HEAD_DIMS[3] / UNIT)?;
-                let job = self.jobs.front()?;
+                let (mut units, _) = self.rows.front(HEAD_DIMS[3] / UNIT)?;
+                let job = self.jobs.front().filter(|job| !job.lsbs)?;
+                let up = 16 - self.bits;
+                for (operand, lsb) in units.iter_mut().flatten().zip(self.held.iter().flatten()) {
+                    *operand = operand.wrapping_add(*lsb) << up >> up;
+                }
                 let factor = if self.pins.scaled_queries {
                     let (words, _) = self.scales.front(1)?;
                     let (mantissa, shift) = HeadFactors::unpack(words[0] & ((1 << QUERY_SCALE_BITS) - 1));
@@ -307,7 +338,7 @@ impl OperandRouter {
                 let operands = units.concat();
                 attention_core::Input::Query(dot_product::Query { operand_bits: self.bits, operands, factor })
             }
-            Content::Keys | Content::Values | Content::QueryScales => return None,
+            _ => return None,
         })
     }
 }
@@ -321,7 +352,7 @@ impl CycleModel for OperandRouter {
     }
 
     fn output(&self, port: usize) -> Option<&attention_core::Input> {
-        self.offer(Content::ALL[port])
+        self.offer(STREAMS[port])
     }
 
     fn clock(&mut self, accepted: &mut [Option<Input>], taken: &[bool]) {

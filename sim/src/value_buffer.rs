@@ -2,8 +2,8 @@
 
 use crate::cosim::{Beat, Field, bits_for};
 use crate::cycle::{CreditPipe, CycleModel};
-use crate::halves::Halves;
-use crate::key_buffer::Size;
+use crate::halves::{Events, Halves};
+use crate::key_buffer::{self, Size, add};
 use spatten_arch::format::{PROBABILITY_FRACTION, TOKEN_SCALE_BITS, TOKEN_SCALE_FRACTION};
 
 fn lanes<T: Copy + Into<u64>>(name: &'static str, lanes: &[T], bits: u32) -> Field {
@@ -25,6 +25,8 @@ pub struct Request {
     pub last: bool,
     /// The last ones of the head.
     pub release: bool,
+    /// The last ones before the head is added to.
+    pub again: bool,
 }
 
 impl Request {
@@ -38,11 +40,17 @@ impl Request {
             count: rows.len() as u32,
             last,
             release,
+            again: false,
         }
+    }
+
+    /// The same, and the head is added to before it is read again.
+    pub fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 }
 
-/// A beat of `write`, `scale` or `read`.
+/// A beat of `write`, `scale`, `read` or `add`.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Operands of `bits`.
@@ -63,12 +71,23 @@ pub enum Input {
     },
     /// A request.
     Read(Request),
+    /// LSBs of `bits`.
+    Add {
+        /// Two's complement in the low bits.
+        lanes: Box<[u16]>,
+        /// Width of an operand.
+        bits: u32,
+        /// The head's last beat.
+        last: bool,
+    },
 }
 
 impl Beat for Input {
     fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Write { lanes: data, bits, last } => vec![lanes("data", data, *bits), Field::flag("last", *last)],
+            Self::Write { lanes: data, bits, last } | Self::Add { lanes: data, bits, last } => {
+                vec![lanes("data", data, *bits), Field::flag("last", *last)]
+            }
             Self::Scale { lanes: data, last } => {
                 vec![lanes("data", data, TOKEN_SCALE_BITS), Field::flag("last", *last)]
             }
@@ -78,6 +97,7 @@ impl Beat for Input {
                 Field::value("count", request.count.into(), bits_for(request.rows.len())),
                 Field::flag("last", request.last),
                 Field::flag("release", request.release),
+                Field::flag("again", request.again),
             ],
         }
     }
@@ -115,6 +135,9 @@ impl Beat for Rows {
     }
 }
 
+/// What becomes of the head behind a beat: it is released, or added to.
+type After = [bool; 2];
+
 /// When beats move, for requests whose rows are all of one word, so that no two share a place. `T` is whatever belongs to the
 /// last beat of a request.
 ///
@@ -124,11 +147,11 @@ pub struct Timing<T> {
     /// Words of a row.
     parts: usize,
     halves: Halves,
-    next: Option<(T, bool)>,
-    serving: Option<(T, bool)>,
+    next: Option<key_buffer::Request<T>>,
+    serving: Option<key_buffer::Request<T>>,
     part: usize,
     draining: bool,
-    freeing: [bool; 3],
+    freeing: [After; 3],
     out: CreditPipe<Option<T>>,
 }
 
@@ -142,7 +165,7 @@ impl<T> Timing<T> {
             serving: None,
             part: 0,
             draining: false,
-            freeing: [false; 3],
+            freeing: Default::default(),
             out: CreditPipe::new(6, 8),
         }
     }
@@ -167,33 +190,39 @@ impl<T> Timing<T> {
         self.out.front()
     }
 
-    /// One rising edge: the ends of what is written, the accepted request and whether it releases its half, whether the
-    /// beat was taken.
-    pub fn clock(&mut self, ends: [bool; 2], request: Option<(T, bool)>, taken: bool) -> Option<Option<T>> {
+    /// One rising edge: the ends of what is written, whether a beat is added and is the last one, the accepted request,
+    /// whether the beat was taken.
+    pub fn clock(
+        &mut self,
+        [data_ends, scale_ends]: [bool; 2],
+        add: Option<bool>,
+        request: Option<key_buffer::Request<T>>,
+        taken: bool,
+    ) -> Option<Option<T>> {
         let done = self.done();
         let mut beat = None;
-        let mut released = false;
+        let mut after = After::default();
         if done {
             self.part = 0;
-            if let Some((answer, release)) = self.serving.take() {
-                beat = Some(Some(answer));
-                released = release;
+            if let Some(request) = self.serving.take() {
+                beat = Some(request.answer);
+                after = [request.release, request.again];
             }
         } else if self.serving.is_some() && self.out.ready() {
             self.part += 1;
             beat = Some(None);
         }
-        let freed = self.freeing[2];
-        self.freeing = [released, self.freeing[0], self.freeing[1]];
+        let [freed, again] = self.freeing[2];
+        self.freeing = [after, self.freeing[0], self.freeing[1]];
         if self.serving.is_none() {
             self.serving = self.next.take();
         }
-        self.draining &= !freed;
-        if let Some((_, release)) = &request {
-            self.draining |= *release;
+        self.draining &= !(freed || again);
+        if let Some(key_buffer::Request { release, again, .. }) = &request {
+            self.draining |= *release || *again;
             self.next = request;
         }
-        self.halves.clock(ends[0], ends[1], freed);
+        self.halves.clock(Events { data_ends, scale_ends, freed, again, add });
         self.out.exchange(beat, taken)
     }
 }
@@ -206,7 +235,7 @@ struct Serving {
     part: u32,
 }
 
-/// Inputs 0 `write`, 1 `scale`, 2 `read`; output 0 `out`.
+/// Inputs 0 `write`, 1 `scale`, 2 `read`, 3 `add`; output 0 `out`.
 ///
 /// # Timing   a request waits one cycle, is served in as many as its fullest place has rows (times the words of a row), and
 /// each beat is on the output 6 cycles after (8 places)
@@ -222,13 +251,14 @@ pub struct ValueBuffer {
     halves: Halves,
     write_at: usize,
     scale_at: usize,
+    add_at: usize,
     operands: Vec<u16>,
     scales: Vec<u32>,
     next: Option<Request>,
     serving: Option<Serving>,
     /// After the head's last request is accepted; then, when its last beat is read.
     draining: bool,
-    freeing: [bool; 3],
+    freeing: [After; 3],
     out: CreditPipe<Rows>,
 }
 
@@ -250,12 +280,13 @@ impl ValueBuffer {
             halves: Halves::new(dim == 3, scaled),
             write_at: 0,
             scale_at: 0,
+            add_at: 0,
             operands: vec![0; size.operands],
             scales: vec![0; size.operands / size.word * size.lanes],
             next: None,
             serving: None,
             draining: false,
-            freeing: [false; 3],
+            freeing: Default::default(),
             out: CreditPipe::new(6, 8),
         }
     }
@@ -322,6 +353,7 @@ impl CycleModel for ValueBuffer {
         match port {
             0 => self.halves.data_open(),
             1 => self.halves.scale_open(),
+            3 => self.halves.add_open(),
             _ => {
                 let open = self.halves.read_half().is_some() && !self.draining;
                 open && (self.next.is_none() || self.serving.is_none() || self.done())
@@ -340,9 +372,10 @@ impl CycleModel for ValueBuffer {
             Some(self.beat(serving, go, done && serving.request.last))
         });
         self.out.clock(beat, taken[0]);
-        let released = done && self.serving.as_ref().is_some_and(|s| s.request.release);
-        let freed = self.freeing[2];
-        self.freeing = [released, self.freeing[0], self.freeing[1]];
+        let ended = self.serving.as_ref().filter(|_| done);
+        let after = ended.map_or(After::default(), |s| [s.request.release, s.request.again]);
+        let [freed, again] = self.freeing[2];
+        self.freeing = [after, self.freeing[0], self.freeing[1]];
         if let (Some(serving), Some((_, waiting))) = (&mut self.serving, pass) {
             serving.part += 1;
             if serving.part as usize == self.parts {
@@ -358,9 +391,9 @@ impl CycleModel for ValueBuffer {
                 Serving { request, pending, part: 0 }
             });
         }
-        self.draining &= !freed;
+        self.draining &= !(freed || again);
         if let Some(Input::Read(request)) = accepted[2].take() {
-            self.draining |= request.release;
+            self.draining |= request.release || request.again;
             self.next = Some(request);
         }
         let (mut data_ends, mut scale_ends) = (false, false);
@@ -378,6 +411,13 @@ impl CycleModel for ValueBuffer {
             self.scale_at = if last { 0 } else { self.scale_at + 1 };
             scale_ends = last;
         }
-        self.halves.clock(data_ends, scale_ends, freed);
+        let mut added = None;
+        if let Some(Input::Add { lanes, bits, last }) = accepted[3].take() {
+            let at = self.base(self.halves.add_half()) + self.add_at;
+            add(&mut self.operands[at..at + lanes.len()], &lanes, bits);
+            self.add_at = if last { 0 } else { self.add_at + lanes.len() };
+            added = Some(last);
+        }
+        self.halves.clock(Events { data_ends, scale_ends, freed, again, add: added });
     }
 }

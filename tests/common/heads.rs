@@ -5,7 +5,7 @@ use spatten_arch::config::{HEAD_DIMS, MAX_HEADS};
 use spatten_arch::format::{Formats, TOKEN_SCALE_FRACTION, VALUE_NORM_BITS};
 use spatten_golden::dot_product::{self, ScaleFactor};
 use spatten_golden::{importance_accumulator, multiply_value, radix_select, requant_decision, softmax, top_k};
-use spatten_sim::attention_core::{Input, Name, Output, Outputs, Pins, Row};
+use spatten_sim::attention_core::{Input, Lsbs, Name, Output, Outputs, Pins, Row};
 use spatten_sim::cosim::{Coverage, bits_for};
 use spatten_sim::importance_accumulator::{self as importance, Command, ROW_BITS, Word};
 use spatten_sim::key_buffer::{self, Size};
@@ -20,6 +20,8 @@ pub struct Kind {
     pub scaled_values: bool,
     pub weighted: bool,
     pub progressive: bool,
+    /// Values are split too.
+    pub split_values: bool,
 }
 
 /// Many rows of few keys, or few rows of many.
@@ -40,6 +42,7 @@ pub struct Job {
     config: ArchConfig,
     formats: Formats,
     progressive: bool,
+    split_values: bool,
     /// Importance of tokens and rows that saw them, of heads, and saturations since the last command.
     tokens: Vec<(u64, u64)>,
     heads: Vec<u64>,
@@ -59,6 +62,8 @@ pub struct Head {
     pub first: Vec<i16>,
     pub key_scales: Vec<u32>,
     pub values: Vec<i16>,
+    /// What the MSBs alone say.
+    pub first_values: Vec<i16>,
     pub value_scales: Vec<u32>,
     pub norms: Vec<u32>,
 }
@@ -67,6 +72,8 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Query {
     pub operands: Vec<i16>,
+    /// What the MSBs alone say, where they are split.
+    pub first: Option<Vec<i16>>,
     pub factor: ScaleFactor,
     pub visible: usize,
     pub keep: usize,
@@ -74,9 +81,21 @@ pub struct Query {
 }
 
 impl Job {
-    pub const INPUTS: [&'static str; 10] =
-        ["row", "query", "keys", "key_scales", "values", "value_scales", "norms", "command", "load", "head_load"];
-    pub const OUTPUTS: [&'static str; 5] = ["refetch", "out", "read", "head_read", "done"];
+    pub const INPUTS: [&'static str; 12] = [
+        "row",
+        "query",
+        "keys",
+        "key_scales",
+        "values",
+        "value_scales",
+        "norms",
+        "command",
+        "load",
+        "head_load",
+        "key_lsbs",
+        "value_lsbs",
+    ];
+    pub const OUTPUTS: [&'static str; 5] = ["verdict", "out", "read", "head_read", "done"];
 
     /// Nothing yet, with all importances 0.
     pub fn new(config: &ArchConfig, kind: Kind) -> Self {
@@ -98,6 +117,7 @@ impl Job {
             config: config.clone(),
             formats,
             progressive: kind.progressive,
+            split_values: kind.progressive && kind.split_values,
             tokens: vec![(0, 0); config.keys_on_chip],
             heads: vec![0; MAX_HEADS],
             cut: [0; 2],
@@ -120,9 +140,14 @@ impl Job {
         std::mem::take(&mut self.cut)
     }
 
-    /// Sums are of another kind from here on.
-    pub fn turn(&mut self, pins: Pins) {
-        self.pins = pins;
+    /// Sums are of another kind from here on; a threshold, where there is one.
+    pub fn turn(&mut self, kind: Kind, threshold_inverse: u64) {
+        self.pins = Self::new(&self.config, kind).pins;
+        self.progressive = kind.progressive;
+        self.split_values = kind.progressive && kind.split_values;
+        if kind.progressive {
+            self.pins.threshold_inverse = threshold_inverse;
+        }
     }
 
     fn dimension(&self) -> usize {
@@ -213,7 +238,8 @@ impl Job {
 
     fn write_values(&mut self, head: &Head, rng: &mut Rng) {
         let Size { bits, word, beat, lanes, .. } = Size::of(&self.config, self.config.value_buffer_bytes);
-        for (lanes, last) in padded(&head.values, bits, word, beat, rng) {
+        let values = if self.split_values { &head.first_values } else { &head.values };
+        for (lanes, last) in padded(values, bits, word, beat, rng) {
             self.inputs[4].push(Input::Values(value_buffer::Input::Write { lanes, bits, last }));
         }
         if self.pins.scaled_values {
@@ -235,15 +261,31 @@ impl Job {
         }
     }
 
+    /// What is added to the first rows of a head.
+    fn add(&mut self, values: bool, head: &Head, count: usize) {
+        let size = if values { self.config.value_buffer_bytes } else { self.config.key_buffer_bytes };
+        let Size { bits, beat, .. } = Size::of(&self.config, size);
+        let (full, first) = if values { (&head.values, &head.first_values) } else { (&head.full, &head.first) };
+        let mut lsbs: Vec<u16> = full.iter().zip(first).take(count * self.dimension()).map(lsb(bits)).collect();
+        lsbs.resize(lsbs.len().next_multiple_of(beat), 0);
+        let beats = lsbs.len() / beat;
+        self.inputs[10 + usize::from(values)].extend(
+            lsbs.chunks(beat)
+                .enumerate()
+                .map(|(i, lanes)| Input::Lsbs(Lsbs { lanes: lanes.into(), bits, last: i + 1 == beats })),
+        );
+    }
+
     /// One pass: its beats, and what `softmax` makes of it.
     fn pass(&mut self, head: &Head, query: &Query, last_pass: bool, release_keys: bool) -> (softmax::Row, u64) {
         let dim = self.dimension();
-        let keys = if last_pass || !self.progressive { &head.full } else { &head.first };
+        let keys = if last_pass { &head.full } else { &head.first };
+        let operands = query.first.as_ref().filter(|_| !last_pass).unwrap_or(&query.operands);
         let one = 1 << TOKEN_SCALE_FRACTION;
         let mut saturations = 0;
         let mut logits = vec![];
         for (j, key) in keys.chunks_exact(dim).take(query.visible).enumerate() {
-            let dot = dot_product::integer(&query.operands[..dim], key);
+            let dot = dot_product::integer(&operands[..dim], key);
             let relative = if self.pins.scaled_keys { head.key_scales[j] } else { one };
             let (logit, cut) = dot_product::scale(dot, relative, query.factor, &self.formats);
             saturations += u64::from(cut);
@@ -258,11 +300,13 @@ impl Job {
             last_pass,
             release_keys,
             release_values: false,
+            again_keys: false,
+            again_values: false,
             keys: self.config.keys_on_chip,
         }));
         self.inputs[1].push(Input::Query(dots::Query {
             operand_bits: self.config.datapath_bits,
-            operands: query.operands.clone(),
+            operands: operands.clone(),
             factor: query.factor,
         }));
         let mut row = softmax::Row::default();
@@ -271,8 +315,9 @@ impl Job {
     }
 
     /// What a kept row adds.
-    fn keep(&mut self, head: &Head, query: &Query, row: &softmax::Row, coverage: &mut Coverage) {
+    fn keep(&mut self, head: &Head, query: &Query, row: &softmax::Row, again: bool, coverage: &mut Coverage) {
         let dim = self.dimension();
+        let values = if self.split_values && !again { &head.first_values } else { &head.values };
         let mut probabilities = vec![];
         if let Some(divisor) = row.divisor() {
             for (j, &e) in row.exponentials.iter().enumerate() {
@@ -296,7 +341,7 @@ impl Job {
             if self.pins.scaled_values {
                 p = multiply_value::weight(p as u32, head.value_scales[j]);
             }
-            multiply_value::fixed(p, &head.values[j * dim..(j + 1) * dim], &mut sums);
+            multiply_value::fixed(p, &values[j * dim..(j + 1) * dim], &mut sums);
         };
         if query.keep < query.visible {
             let width = self.formats.probability.width();
@@ -335,38 +380,71 @@ impl Job {
         self.write_values(head, rng);
         let keys = if self.progressive { &head.first } else { &head.full };
         self.write_keys(keys, &head.key_scales, rng);
+        let marker = |again: bool, values: bool, keys: bool, rng: &mut Rng| {
+            Input::Row(Row {
+                visible: rng.below(5) as usize,
+                keep: 1,
+                name: Name { index: 1, head: 1 },
+                factor: head_factor(1),
+                last_pass: rng.below(2) == 0,
+                release_keys: if again { rng.below(2) == 0 } else { keys },
+                release_values: !again,
+                again_keys: again && keys,
+                again_values: again && values,
+                keys: self.config.keys_on_chip,
+            })
+        };
+        // Keys are released by the last row, if it is known to be that, or by a marker.
+        let by_row = rng.below(2) == 0;
+        let [release, again_keys, again_values] = [
+            marker(false, true, self.progressive && !by_row, rng),
+            marker(true, false, true, rng),
+            marker(true, true, false, rng),
+        ];
+        let both = marker(true, true, true, rng);
+        let release_all = marker(false, true, true, rng);
         let mut again = vec![];
         for (i, query) in queries.iter().enumerate() {
-            let (row, saturations) = self.pass(head, query, false, i + 1 == queries.len());
+            let last = i + 1 == queries.len();
+            let (row, saturations) = self.pass(head, query, !self.progressive, last && !self.progressive);
             coverage.add("empty row", u64::from(query.visible == 0));
             coverage.add("logit saturation", saturations);
-            if requant_decision::fixed(row.sum, self.pins.threshold_inverse) {
+            let flat = requant_decision::fixed(row.sum, self.pins.threshold_inverse) && self.progressive;
+            if self.progressive {
+                self.outputs[0].push(Output::Verdict(query.name, flat, index_bits));
+            }
+            if flat {
                 coverage.hit("refetch");
                 coverage.add("logit saturation in a dropped pass", saturations);
-                self.outputs[0].push(Output::Refetch(query.name, index_bits));
                 again.push(query.clone());
             } else {
                 coverage.add("kept in the first pass", u64::from(self.progressive));
-                self.keep(head, query, &row, coverage);
+                self.keep(head, query, &row, false, coverage);
             }
         }
-        if !again.is_empty() {
-            self.write_keys(&head.full, &head.key_scales, rng);
-            for (i, query) in again.iter().enumerate() {
-                let (row, _) = self.pass(head, query, true, i + 1 == again.len());
-                self.keep(head, query, &row, coverage);
-            }
+        if again.is_empty() {
+            self.inputs[0].push(if self.progressive { release_all } else { release });
+            return;
         }
-        self.inputs[0].push(Input::Row(Row {
-            visible: rng.below(5) as usize,
-            keep: 1,
-            name: Name { index: 1, head: 1 },
-            factor: head_factor(1),
-            last_pass: false,
-            release_keys: rng.below(2) == 0,
-            release_values: true,
-            keys: self.config.keys_on_chip,
-        }));
+        coverage.add("some rows again, some not", u64::from(again.len() < queries.len()));
+        let seen = again.iter().map(|query| query.visible).max().unwrap_or(0);
+        coverage.add("some keys added to", u64::from(seen < head.keys));
+        self.add(false, head, seen);
+        if self.split_values {
+            self.add(true, head, seen);
+            coverage.hit("values added to");
+            match again.len() % 2 {
+                0 => self.inputs[0].push(both),
+                _ => self.inputs[0].extend([again_keys, again_values]),
+            }
+        } else {
+            self.inputs[0].push(again_keys);
+        }
+        for (i, query) in again.iter().enumerate() {
+            let (row, _) = self.pass(head, query, true, by_row && i + 1 == again.len());
+            self.keep(head, query, &row, true, coverage);
+        }
+        self.inputs[0].push(release);
     }
 
     /// Heads of every length and rows of every kind.
@@ -441,7 +519,14 @@ impl Job {
 
     /// `heads` heads of `rows` rows that all see `keys` keys and keep `keep` values.
     pub fn regular(config: &ArchConfig, dim: u32, heads: usize, rows: usize, keys: usize, keep: usize) -> Self {
-        let kind = Kind { dim, scaled_keys: false, scaled_values: false, weighted: false, progressive: false };
+        let kind = Kind {
+            dim,
+            scaled_keys: false,
+            scaled_values: false,
+            weighted: false,
+            progressive: false,
+            split_values: false,
+        };
         let mut rng = Rng::new(heads as u64);
         let mut job = Self::new(config, kind);
         let dimension = job.dimension();
@@ -477,14 +562,27 @@ pub fn random_head(config: &ArchConfig, keys: usize, dim: usize, extreme: bool, 
     let top = 1i64 << (config.datapath_bits - 1);
     let mut operand = |spread: f64| ((rng.normal() * spread) as i64).clamp(-top, top - 1) as i16;
     let full: Vec<i16> = (0..keys * dim).map(|_| operand(top as f64 / 3.0)).collect();
-    let values = (0..keys * dim).map(|_| if extreme { (top - 1) as i16 } else { operand(top as f64 / 2.0) }).collect();
+    let values: Vec<i16> =
+        (0..keys * dim).map(|_| if extreme { (top - 1) as i16 } else { operand(top as f64 / 2.0) }).collect();
     // Of a floor split, the upper bits alone.
     let first = full.iter().map(|x| x >> 6 << 6).collect();
     let one = 1u64 << TOKEN_SCALE_FRACTION;
+    let first_values = random_first(&values, rng);
     let key_scales = (0..keys).map(|_| (one / 2 + rng.below(one / 2 + 1)) as u32).collect();
     let value_scales = (0..keys).map(|_| if extreme { one as u32 } else { rng.below(one + 1) as u32 }).collect();
     let norms = (0..keys).map(|_| rng.below(1 << VALUE_NORM_BITS) as u32).collect();
-    Head { keys, full, first, key_scales, values, value_scales, norms }
+    Head { keys, full, first, key_scales, values, first_values, value_scales, norms }
+}
+
+/// Anything that differs by less than what 6 LSBs are worth.
+fn random_first(values: &[i16], rng: &mut Rng) -> Vec<i16> {
+    let mut near = |&x: &i16| if x > 0 { x - rng.below(64).min(x as u64) as i16 } else { x + rng.below(64) as i16 };
+    values.iter().map(&mut near).collect()
+}
+
+/// What is added to an operand that is first read as another.
+fn lsb(bits: u32) -> impl Fn((&i16, &i16)) -> u16 {
+    move |(full, first)| (full.wrapping_sub(*first) as u16) & (u16::MAX >> (16 - bits))
 }
 
 pub fn random_query(
@@ -503,5 +601,5 @@ pub fn random_query(
     let unit = 1.0 / (dim as f64).sqrt() / (top as f64 / 3.0).powi(2);
     // Peaked, middling, flat, beyond the format, all equal.
     let of_spread = [3.0, 1.5, 0.6, 400.0, 0.0][spread as usize];
-    Query { operands, factor: ScaleFactor::for_logits(unit * of_spread), visible, keep, name }
+    Query { operands, first: None, factor: ScaleFactor::for_logits(unit * of_spread), visible, keep, name }
 }

@@ -6,8 +6,12 @@ use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::content::Content;
 use spatten_arch::descriptor::HeadFactors;
+use spatten_arch::element::Element;
+use spatten_arch::format::Formats;
 use spatten_arch::layout::{GRANULE_BYTES, Layout, OutputLayout};
-use spatten_golden::bitwidth_converter::pack;
+use spatten_arch::plan::Split;
+use spatten_golden::bitwidth_converter::{operand, pack};
+use spatten_golden::quantiser;
 use spatten_sim::attention_core::{Name, Output};
 use spatten_sim::cosim::Coverage;
 use spatten_sim::layer_sequencer::{BASES, Factors, Layer};
@@ -23,6 +27,8 @@ pub struct Case {
     pub keys: Vec<u16>,
     pub queries: Vec<u16>,
     pub factors: Vec<Factors>,
+    /// Of each first pass: its row, and whether it is flat.
+    pub verdicts: Vec<(Name, bool)>,
     /// `done` of its command: importances of tokens and heads that did not fit.
     pub saturations: [u64; 2],
     /// Importance and rows of tokens, and importance of heads, when it is done.
@@ -47,6 +53,24 @@ pub struct Like {
     pub keys: usize,
     pub rows: usize,
     pub share: u32,
+    pub refetch: Option<Refetch>,
+}
+
+/// Flat rows are computed again.
+#[derive(Debug, Clone, Copy)]
+pub struct Refetch {
+    pub threshold_inverse: u64,
+    pub split: Split,
+    /// K, V and Q are split.
+    pub of: [bool; 3],
+}
+
+/// A tensor's planes, and what their elements are worth.
+struct Planes {
+    msb: Vec<i32>,
+    lsb: Vec<i32>,
+    first: Vec<i16>,
+    full: Vec<i16>,
 }
 
 /// Layers one after another on one device.
@@ -63,8 +87,14 @@ pub struct Layers {
 }
 
 fn kind(like: &Like) -> Kind {
-    let scaled = like.scaled;
-    Kind { dim: like.dim, scaled_keys: scaled, scaled_values: scaled, weighted: like.weighted, progressive: false }
+    Kind {
+        dim: like.dim,
+        scaled_keys: like.scaled,
+        scaled_values: like.scaled,
+        weighted: like.weighted,
+        progressive: like.refetch.is_some(),
+        split_values: like.refetch.is_some_and(|refetch| refetch.of[1]),
+    }
 }
 
 /// Rows of a head that are listed.
@@ -74,7 +104,14 @@ fn listed<T: Copy>(rows: &[T], width: usize, list: &[u16]) -> Vec<T> {
 
 impl Layers {
     pub fn new(config: &ArchConfig, seed: u64) -> Self {
-        let first = Kind { dim: 0, scaled_keys: false, scaled_values: false, weighted: false, progressive: false };
+        let first = Kind {
+            dim: 0,
+            scaled_keys: false,
+            scaled_values: false,
+            weighted: false,
+            progressive: false,
+            split_values: false,
+        };
         Self {
             config: config.clone(),
             rng: Rng::new(seed),
@@ -96,15 +133,14 @@ impl Layers {
         }
     }
 
-    /// A plane of operands of `dim`, `bits` of them kept.
-    fn plane(&mut self, base: u32, operands: &[i16], dim: usize, bits: u32) {
+    /// A plane of elements of `bits`, rows of `dim`.
+    fn plane(&mut self, base: u32, elements: &[i32], dim: usize, bits: u32) {
         let layout = Layout::new(&self.config, dim, bits as usize);
-        let down = self.config.datapath_bits - bits;
-        for (number, row) in operands.chunks(dim).enumerate() {
+        for (number, row) in elements.chunks(dim).enumerate() {
             for chunk in 0..layout.chunks() {
                 let (channel, granule) = layout.place(number, chunk);
                 // A short row is half a chunk.
-                let part = row.iter().chain(&[0; 32]).skip(32 * chunk).take(32).map(|&x| i32::from(x) >> down);
+                let part = row.iter().chain(&[0; 32]).skip(32 * chunk).take(32).copied();
                 self.put(base, channel, granule * GRANULE_BYTES, &pack(part, bits));
             }
         }
@@ -135,10 +171,18 @@ impl Layers {
         let rows_of_plane = like.tokens - like.first_row;
         let keys = ascending(like.keys, like.tokens, &mut self.rng);
         let queries = ascending(like.rows, rows_of_plane, &mut self.rng);
-        let bits = [0; 3].map(|_| match self.rng.below(3) {
-            0 => config.datapath_bits,
-            _ => 2 + self.rng.below(u64::from(config.datapath_bits) - 1) as u32,
+        let splits = like.refetch.map_or([false; 3], |refetch| refetch.of);
+        let split = like.refetch.map_or(Split::Floor, |refetch| refetch.split);
+        let datapath = u64::from(config.datapath_bits);
+        let widths = splits.map(|splits| match (splits, self.rng.below(3)) {
+            (true, _) => {
+                let msb = 2 + self.rng.below(datapath - 5);
+                [msb, 1 + self.rng.below(datapath - msb)]
+            }
+            (_, 0) => [datapath, 0],
+            _ => [2 + self.rng.below(datapath - 1), 0],
         });
+        let (bits, lsb_bits) = (widths.map(|w| w[0] as u32), widths.map(|w| w[1] as u32));
         let (mut base, mut stride) = ([0; BASES], [0; BASES]);
         let size = config.channel_bytes;
         for content in Content::ALL {
@@ -147,6 +191,9 @@ impl Layers {
                 Content::Keys => Layout::new(&config, dim, bits[0] as usize),
                 Content::Values => Layout::new(&config, dim, bits[1] as usize),
                 Content::Queries => Layout::new(&config, dim, bits[2] as usize),
+                Content::KeyLsbs => Layout::new(&config, dim, lsb_bits[0] as usize),
+                Content::ValueLsbs => Layout::new(&config, dim, lsb_bits[1] as usize),
+                Content::QueryLsbs => Layout::new(&config, dim, lsb_bits[2] as usize),
                 _ => Layout::new(&config, 32, 1),
             };
             let words = (layout.granules(rows) * GRANULE_BYTES).div_ceil(size);
@@ -167,7 +214,11 @@ impl Layers {
             scaled: like.scaled,
             weighted: like.weighted,
             share: like.share,
+            progressive: like.refetch.is_some(),
+            threshold_inverse: like.refetch.map_or(0, |refetch| refetch.threshold_inverse),
+            split,
             bits,
+            lsb_bits,
             base,
             stride,
         };
@@ -175,28 +226,51 @@ impl Layers {
             let i = content as usize;
             base[i].wrapping_add(stride[i].wrapping_mul(number as u32))
         };
-        let cut = |operands: Vec<i16>, bits: u32| -> Vec<i16> {
-            let down = config.datapath_bits - bits;
-            operands.into_iter().map(|x| x >> down << down).collect()
+        // Operands of a tensor to planes and what they are worth.
+        let planes = |operands: &[i16], tensor: usize| -> Planes {
+            let (msb_bits, lsb_bits) = (bits[tensor], lsb_bits[tensor]);
+            let width = msb_bits + lsb_bits;
+            let largest = quantiser::largest_integer(width, (lsb_bits > 0).then_some((lsb_bits, split)));
+            let mut planes = Planes { msb: vec![], lsb: vec![], first: vec![], full: vec![] };
+            for &x in operands {
+                let value = (i32::from(x) >> (config.datapath_bits - width)).clamp(-largest - 1, largest);
+                let value = if lsb_bits > 0 { value.max(-largest) } else { value };
+                let (msb, lsb) = if lsb_bits > 0 { quantiser::split(value, lsb_bits, split) } else { (value, 0) };
+                let first = operand(Element::msb(msb_bits, lsb_bits, split), msb, config.datapath_bits);
+                let more = match lsb_bits {
+                    0 => 0,
+                    _ => operand(Element::lsb(msb_bits, lsb_bits, split), lsb, config.datapath_bits),
+                };
+                planes.msb.push(msb);
+                planes.lsb.push(lsb);
+                planes.first.push(first as i16);
+                planes.full.push((first + more) as i16);
+            }
+            planes
         };
         let computes = !queries.is_empty() && like.mask != 0;
         let mut factors = vec![];
-        self.golden.turn(Job::new(&config, kind(&like)).pins);
+        self.golden.turn(kind(&like), layer.threshold_inverse);
         let before = self.golden.outputs[1].len();
         for kv_head in 0..kv_heads {
-            let mut head = random_head(&config, like.tokens, dim, false, &mut self.rng);
-            (head.full, head.values) = (cut(head.full, bits[0]), cut(head.values, bits[1]));
-            self.plane(at(Content::Keys, kv_head), &head.full, dim, bits[0]);
-            self.plane(at(Content::Values, kv_head), &head.values, dim, bits[1]);
+            let head = random_head(&config, like.tokens, dim, false, &mut self.rng);
+            let (full, values) = (planes(&head.full, 0), planes(&head.values, 1));
+            self.plane(at(Content::Keys, kv_head), &full.msb, dim, bits[0]);
+            self.plane(at(Content::Values, kv_head), &values.msb, dim, bits[1]);
+            let lsbs = [(Content::KeyLsbs, &full.lsb, lsb_bits[0]), (Content::ValueLsbs, &values.lsb, lsb_bits[1])];
+            for (content, lsb, bits) in lsbs.into_iter().filter(|(.., bits)| *bits > 0) {
+                self.plane(at(content, kv_head), lsb, dim, bits);
+            }
             self.granules(at(Content::KeyScales, kv_head), &head.key_scales);
             self.granules(at(Content::ValueScales, kv_head), &head.value_scales);
             self.granules(at(Content::Norms, kv_head), &head.norms);
             let left = Head {
                 keys: keys.len(),
-                full: listed(&head.full, dim, &keys),
-                first: vec![],
+                full: listed(&full.full, dim, &keys),
+                first: listed(&full.first, dim, &keys),
                 key_scales: listed(&head.key_scales, 1, &keys),
-                values: listed(&head.values, dim, &keys),
+                values: listed(&values.full, dim, &keys),
+                first_values: listed(&values.first, dim, &keys),
                 value_scales: listed(&head.value_scales, 1, &keys),
                 norms: listed(&head.norms, 1, &keys),
             };
@@ -210,11 +284,20 @@ impl Layers {
                 let mut rows: Vec<Query> = (0..rows_of_plane).map(|_| random(&mut self.rng)).collect();
                 let factor = random(&mut self.rng).factor;
                 for row in &mut rows {
-                    row.operands = cut(std::mem::take(&mut row.operands), bits[2]);
                     row.factor = if like.scaled { row.factor } else { factor };
                 }
                 let operands: Vec<i16> = rows.iter().flat_map(|row| row.operands[..dim].iter().copied()).collect();
-                self.plane(at(Content::Queries, number), &operands, dim, bits[2]);
+                let operands = planes(&operands, 2);
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let of_row = |operands: &[i16]| {
+                        operands[i * dim..][..dim].iter().copied().chain([0; 128]).take(128).collect::<Vec<i16>>()
+                    };
+                    (row.operands, row.first) = (of_row(&operands.full), Some(of_row(&operands.first)));
+                }
+                self.plane(at(Content::Queries, number), &operands.msb, dim, bits[2]);
+                if lsb_bits[2] > 0 {
+                    self.plane(at(Content::QueryLsbs, number), &operands.lsb, dim, lsb_bits[2]);
+                }
                 let scales: Vec<u32> =
                     rows.iter().map(|row| HeadFactors::pack(row.factor.mantissa, row.factor.shift)).collect();
                 self.granules(at(Content::QueryScales, number), &scales);
@@ -257,10 +340,35 @@ impl Layers {
                 assert_eq!(old, None, "outputs do not overlap");
             }
         }
+        let verdict = |beat: Output| match beat {
+            Output::Verdict(name, flat, _) => (name, flat),
+            other => panic!("{other:?} among verdicts"),
+        };
+        let verdicts: Vec<(Name, bool)> = self.golden.outputs[0].drain(..).map(verdict).collect();
+        let flat = verdicts.iter().filter(|(_, flat)| *flat).count();
+        if let Some(refetch) = like.refetch.filter(|_| !verdicts.is_empty()) {
+            coverage.add("no row flat", u64::from(flat == 0));
+            coverage.add("all rows flat", u64::from(flat == verdicts.len()));
+            coverage.add("some rows flat", u64::from(flat > 0 && flat < verdicts.len()));
+            let mut hit = |name, holds: bool| coverage.add(name, u64::from(flat > 0 && holds));
+            hit("floor", refetch.split == Split::Floor);
+            hit("mid", refetch.split == Split::Mid);
+            hit("balanced", refetch.split == Split::Balanced);
+            hit("no LSBs of K", !refetch.of[0]);
+            hit("LSBs of V", refetch.of[1]);
+            hit("LSBs of Q", refetch.of[2]);
+            hit("again with D = 128", like.dim == 3);
+            hit("again, and heads that share keys", like.group > 1);
+            hit("again and causal", like.causal);
+            hit("again with scales", like.scaled);
+            hit("again a single row", queries.len() == 1);
+            hit("again single rows of several heads", queries.len() == 1 && verdicts.len() > 1);
+            hit("again beside queries behind the next head's keys", queries.len() > 32 && like.dim != 3);
+        }
         let saturations = self.golden.saturations();
         let (tokens, heads) = self.golden.importance();
         let (tokens, heads) = (tokens.to_vec(), heads.to_vec());
-        self.cases.push(Case { layer, keys, queries, factors, saturations, tokens, heads });
+        self.cases.push(Case { layer, keys, queries, factors, verdicts, saturations, tokens, heads });
     }
 
     /// Adds a layer of any kind.
@@ -281,6 +389,13 @@ impl Layers {
             1..=3 => all,
             _ => rng.below(all as u64 + 1) as usize,
         };
+        let inverses = [0, (1 << 24) + 1, 2 << 24, 4 << 24, Formats::new(config).threshold_inverse.max_raw() as u64];
+        let refetch = (rng.below(2) == 0).then(|| Refetch {
+            threshold_inverse: inverses[rng.below(5) as usize],
+            split: [Split::Floor, Split::Mid, Split::Balanced][rng.below(3) as usize],
+            of: [rng.below(6) > 0, rng.below(3) == 0, rng.below(3) == 0],
+        });
+        let rows = left(rng, tokens - first_row);
         let like = Like {
             dim: rng.below(4) as u32,
             heads,
@@ -292,7 +407,8 @@ impl Layers {
             tokens,
             first_row,
             keys: left(rng, tokens),
-            rows: left(rng, tokens - first_row),
+            rows: if rng.below(6) == 0 { rows.min(1) } else { rows },
+            refetch,
             share: [1 << 31, 1 << 31, 1 << 30, rng.below(1 << 31) as u32][rng.below(4) as usize],
         };
         self.add(like, coverage);

@@ -19,7 +19,8 @@ const BYPASS: usize = 4;
 
 /// Sends rows through the selection engines in turn, past them where everything is kept, and brings them back in order.
 ///
-/// `route` says, row for row, what to do with it; a `route` with `marker` belongs to no row and comes out as a beat of its own.
+/// `route` says, row for row, what to do with it; a `route` with `marker` belongs to no row and comes out as a beat of its own,
+/// with `again` where it has `all`.
 ///
 /// # Shapes   a beat of scores -> a beat of what is kept of it, `index` and `score`; of a row with `all`, everything
 /// # Timing   one beat per cycle past the engines, offered one cycle after it is accepted; a marker likewise. With E engines, rows
@@ -66,10 +67,13 @@ pub struct LocalValues {
     pub out_last: Signal<Out, Bit>,
     /// The beat is a marker.
     pub out_marker: Signal<Out, Bit>,
+    /// A marker that had `all`.
+    pub out_again: Signal<Out, Bit>,
     lanes: Param,
     bits: Param,
     engines: Param,
     marker: Param,
+    again: Param,
     level: Param,
     engine: Vec<TopK>,
     turn: Reg,
@@ -118,10 +122,12 @@ impl LocalValues {
             out_count: Wire::unsigned(count),
             out_last: Default::default(),
             out_marker: Default::default(),
+            out_again: Default::default(),
             lanes: Param::new(lanes),
             bits: Param::new(bits),
             engines: Param::new(engines),
             marker: Param::new(engines + 1),
+            again: Param::new(engines + 2),
             level: Param::new(lanes.ilog2() as usize),
             engine: vec_of(engines, || TopK::aligned(bits, lanes, keys)),
             turn: Reg::unsigned(bits_for(engines - 1)),
@@ -129,8 +135,8 @@ impl LocalValues {
             at: Reg::unsigned(index),
             places: Credits::new(BYPASS),
             bypass: LaneFifo::new(lanes, index + bits, count + 1, BYPASS),
-            order: Fifo::new(bits_for(engines + 1), ORDER),
-            source: Wire::unsigned(bits_for(engines + 1)),
+            order: Fifo::new(bits_for(engines + 2), ORDER),
+            source: Wire::unsigned(bits_for(engines + 2)),
             engine_open: vec_of(engines + 1, Default::default),
             order_open: Default::default(),
             open: Default::default(),
@@ -174,6 +180,9 @@ impl Logic for LocalValues {
         self.order.in_data.next = self.turn.q.val();
         if self.route_marker.val() {
             self.order.in_data.next = self.marker.val().into();
+            if self.route_all.val() {
+                self.order.in_data.next = self.again.val().into();
+            }
         } else if self.route_all.val() {
             self.order.in_data.next = self.engines.val().into();
         }
@@ -244,7 +253,8 @@ impl Logic for LocalValues {
             }
         }
         self.out_last.next = self.last.val();
-        self.out_marker.next = self.source.val() == self.marker.val();
+        self.out_marker.next = (self.source.val() == self.marker.val()) | (self.source.val() == self.again.val());
+        self.out_again.next = self.source.val() == self.again.val();
         self.out_valid.next = self.order.out_valid.val() & self.valid.val();
         self.takes.next = self.order.out_valid.val() & self.valid.val() & self.out_ready.val();
         self.order.out_ready.next = self.takes.val() & self.last.val();

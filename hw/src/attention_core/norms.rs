@@ -83,6 +83,7 @@ pub struct Norms {
     tag: Reg,
     queue: LaneFifo,
     unused_scale: Signal<Local, Bit>,
+    unused_adds: Signal<Local, Bit>,
 }
 
 impl Norms {
@@ -132,6 +133,7 @@ impl Norms {
             tag: Reg::unsigned(count + 1),
             queue: LaneFifo::new(lanes, increment + norm, count + 1, PLACES),
             unused_scale: Default::default(),
+            unused_adds: Default::default(),
         }
     }
 }
@@ -147,7 +149,11 @@ impl Logic for Norms {
         self.halves.whole.next = false;
         self.halves.scaled.next = false;
         self.halves.scale_ends.next = false;
+        self.halves.again.next = false;
+        self.halves.add.next = false;
+        self.halves.add_last.next = false;
         self.unused_scale.next = self.halves.scale_open.val();
+        self.unused_adds.next = self.halves.add_open.val() | self.halves.sums.val();
         self.full.next = self.halves.full.val();
 
         self.write_ready.next = self.halves.data_open.val();

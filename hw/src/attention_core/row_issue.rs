@@ -5,7 +5,8 @@ use crate::hdl::*;
 /// Asks for the words of the keys that a row sees, one per cycle, rows without a gap.
 ///
 /// With W operands per word and D per key, a word is `W / D` keys, or a key is `D / W` words of `count` 1. An empty row asks for
-/// one word, of which it takes no key. A beat with `row_release_values` is no row and asks for nothing.
+/// one word, of which it takes no key. A beat with `row_release_values`, `row_again_keys` or `row_again_values` is no row: it asks
+/// for nothing, but marks the head of keys where it releases them or they come again.
 ///
 /// # Timing   a row's first request is offered in the cycle after the row is taken. The next beat is taken in the cycle of the
 /// last request, if `open`; a beat that is no row leaves the cycle after it idle
@@ -30,6 +31,10 @@ pub struct RowIssue {
     pub row_release_keys: Signal<In, Bit>,
     /// No row.
     pub row_release_values: Signal<In, Bit>,
+    /// No row; the keys are added to.
+    pub row_again_keys: Signal<In, Bit>,
+    /// No row.
+    pub row_again_values: Signal<In, Bit>,
     /// A beat is taken.
     pub taken: Signal<Out, Bit>,
     /// A request is there.
@@ -44,6 +49,10 @@ pub struct RowIssue {
     pub read_last: Signal<Out, Bit>,
     /// The head's last request.
     pub read_release: Signal<Out, Bit>,
+    /// Nothing is read.
+    pub read_marker: Signal<Out, Bit>,
+    /// The head is added to.
+    pub read_again: Signal<Out, Bit>,
     /// By head dimension: log2 of the keys of a word, and of the words of a key.
     shared: Vec<Param>,
     wide: Vec<Param>,
@@ -53,6 +62,10 @@ pub struct RowIssue {
     tail: Reg,
     whole: Reg,
     releases: Dff<Bit>,
+    marker: Dff<Bit>,
+    again: Dff<Bit>,
+    no_row: Signal<Local, Bit>,
+    marks: Signal<Local, Bit>,
     is_last: Signal<Local, Bit>,
     free: Signal<Local, Bit>,
     accept: Signal<Local, Bit>,
@@ -78,6 +91,8 @@ impl RowIssue {
             row_visible: Wire::unsigned(bits_for(keys)),
             row_release_keys: Default::default(),
             row_release_values: Default::default(),
+            row_again_keys: Default::default(),
+            row_again_values: Default::default(),
             taken: Default::default(),
             read_valid: Default::default(),
             read_ready: Default::default(),
@@ -85,6 +100,8 @@ impl RowIssue {
             read_count: Wire::unsigned(count),
             read_last: Default::default(),
             read_release: Default::default(),
+            read_marker: Default::default(),
+            read_again: Default::default(),
             shared: (0..4).map(|dim| Param::new(level.saturating_sub(dim))).collect(),
             wide: (0..4usize).map(|dim| Param::new(dim.saturating_sub(level))).collect(),
             active: Default::default(),
@@ -93,6 +110,10 @@ impl RowIssue {
             tail: Reg::unsigned(count),
             whole: Reg::unsigned(count),
             releases: Default::default(),
+            marker: Default::default(),
+            again: Default::default(),
+            no_row: Default::default(),
+            marks: Default::default(),
             is_last: Default::default(),
             free: Default::default(),
             accept: Default::default(),
@@ -106,12 +127,14 @@ impl RowIssue {
 impl Logic for RowIssue {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, active, at, final_word, tail, whole, releases);
+        dff_setup!(self, clock, active, at, final_word, tail, whole, releases, marker, again);
         self.is_last.next = self.at.q.val() == self.final_word.q.val();
         self.free.next = self.open.val() & (!self.active.q.val() | (self.read_ready.val() & self.is_last.val()));
         self.row_ready.next = self.free.val();
         self.accept.next = self.row_valid.val() & self.free.val();
         self.taken.next = self.accept.val();
+        self.no_row.next = self.row_release_values.val() | self.row_again_keys.val() | self.row_again_values.val();
+        self.marks.next = (self.row_release_values.val() & self.row_release_keys.val()) | self.row_again_keys.val();
         self.preceding.next = self.row_visible.val() - 1;
         self.mask.next = 0.into();
         self.words_before.next = 0.into();
@@ -130,13 +153,15 @@ impl Logic for RowIssue {
             self.active.d.next = !self.is_last.val();
         }
         if self.accept.val() {
-            self.active.d.next = !self.row_release_values.val();
+            self.active.d.next = !self.no_row.val() | self.marks.val();
+            self.marker.d.next = self.no_row.val();
+            self.again.d.next = self.row_again_keys.val();
             self.at.d.next = 0.into();
-            self.releases.d.next = self.row_release_keys.val();
+            self.releases.d.next = self.row_release_keys.val() & !self.row_again_keys.val();
             self.whole.d.next = self.mask.val() + 1;
             self.tail.d.next = (self.preceding.val() & self.mask.val()) + 1;
             self.final_word.d.next = self.words_before.val();
-            if !self.row_visible.val().any() {
+            if !self.row_visible.val().any() | self.no_row.val() {
                 self.final_word.d.next = 0.into();
                 self.tail.d.next = 0.into();
             }
@@ -148,6 +173,8 @@ impl Logic for RowIssue {
         self.read_address.next = self.at.q.val();
         self.read_last.next = self.is_last.val();
         self.read_release.next = self.is_last.val() & self.releases.q.val();
+        self.read_marker.next = self.marker.q.val();
+        self.read_again.next = self.again.q.val();
         self.read_count.next = self.whole.q.val();
         if self.is_last.val() {
             self.read_count.next = self.tail.q.val();

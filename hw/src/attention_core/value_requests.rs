@@ -7,7 +7,7 @@ use crate::hdl::*;
 /// Kept rows are in ascending order, so those of one word stand side by side, and no two of them share a place. A beat is of as
 /// many keys as it has lanes, so a word is never cut in two: a row of n keys takes no more requests than keys have words (of at
 /// most `lanes` rows), however its kept values lie. A beat of nothing makes no request, unless it is a row's last one. A marker
-/// is one too, and becomes a request of no rows that releases the head.
+/// is one too, and becomes a request of no rows that releases the head, or with `again` says that it is added to.
 ///
 /// # Timing   a beat's first request is offered in the cycle after it is taken, and the next beat is taken in the cycle of its last
 #[derive(LogicBlock)]
@@ -33,6 +33,8 @@ pub struct ValueRequests {
     pub in_last: Signal<In, Bit>,
     /// No row.
     pub in_marker: Signal<In, Bit>,
+    /// The head is added to.
+    pub in_again: Signal<In, Bit>,
     /// A request is there.
     pub read_valid: Signal<Out, Bit>,
     /// It is taken.
@@ -47,6 +49,8 @@ pub struct ValueRequests {
     pub read_last: Signal<Out, Bit>,
     /// The head is done with.
     pub read_release: Signal<Out, Bit>,
+    /// The head is added to.
+    pub read_again: Signal<Out, Bit>,
     lanes: Param,
     places: Param,
     levels: Vec<Param>,
@@ -61,6 +65,7 @@ pub struct ValueRequests {
     count: Reg,
     last: Dff<Bit>,
     marker: Dff<Bit>,
+    again: Dff<Bit>,
     run: Vec<Signal<Local, Bit>>,
     ends: Vec<Signal<Local, Bit>>,
     taken: Vec<Wire<Local>>,
@@ -86,6 +91,7 @@ impl ValueRequests {
             in_count: Wire::unsigned(count),
             in_last: Default::default(),
             in_marker: Default::default(),
+            in_again: Default::default(),
             read_valid: Default::default(),
             read_ready: Default::default(),
             read_row: vec_of(places, || Wire::unsigned(index)),
@@ -93,6 +99,7 @@ impl ValueRequests {
             read_count: Wire::unsigned(bits_for(places)),
             read_last: Default::default(),
             read_release: Default::default(),
+            read_again: Default::default(),
             lanes: Param::new(lanes),
             places: Param::new(places),
             levels: (0..4).map(|dim| Param::new((places.ilog2() as usize).saturating_sub(dim))).collect(),
@@ -105,6 +112,7 @@ impl ValueRequests {
             count: Reg::unsigned(count),
             last: Default::default(),
             marker: Default::default(),
+            again: Default::default(),
             run: vec_of(lanes, Default::default),
             ends: vec_of(lanes, Default::default),
             taken: vec_of(lanes + 1, || Wire::unsigned(count)),
@@ -119,7 +127,7 @@ impl ValueRequests {
 impl Logic for ValueRequests {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, level, valid, count, last, marker);
+        dff_setup!(self, clock, level, valid, count, last, marker, again);
         for d in 0..4 {
             if self.dim.val() == d {
                 self.level.d.next = self.levels[d].val().into();
@@ -158,6 +166,7 @@ impl Logic for ValueRequests {
             self.count.d.next = self.in_count.val();
             self.last.d.next = self.in_last.val();
             self.marker.d.next = self.in_marker.val();
+            self.again.d.next = self.in_again.val();
         }
         for i in 0..self.lanes.val() {
             self.index[i].clock.next = self.clock.val();
@@ -204,6 +213,7 @@ impl Logic for ValueRequests {
         }
         self.read_count.next = self.taken[self.lanes.val()].val();
         self.read_last.next = self.last.q.val() & self.done.val() & !self.marker.q.val();
-        self.read_release.next = self.marker.q.val();
+        self.read_release.next = self.marker.q.val() & !self.again.q.val();
+        self.read_again.next = self.marker.q.val() & self.again.q.val();
     }
 }

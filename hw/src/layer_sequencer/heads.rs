@@ -9,6 +9,8 @@ use spatten_arch::layout::ADDRESS_BITS;
 
 /// Heads that are known ahead.
 const PLACES: usize = 4;
+/// Bits of what is fetched for a head, without its addresses.
+const FETCH_BITS: usize = 3 + HEAD_BITS + FACTOR_BITS;
 
 /// Goes through all heads, takes a `factor` of each, and gives those that are computed on two streams: with what is fetched for
 /// it (`fetch`), and with what its rows need (`rows`).
@@ -49,8 +51,12 @@ pub struct Heads {
     pub fetch_ready: Signal<In, Bit>,
     /// The first one of these keys and values.
     pub fetch_first: Signal<Out, Bit>,
+    /// The last one of these keys and values.
+    pub fetch_ends: Signal<Out, Bit>,
     /// The layer's last one.
     pub fetch_closes: Signal<Out, Bit>,
+    /// Its number.
+    pub fetch_head: Wire<Out>,
     /// Its factor.
     pub fetch_logit: Wire<Out>,
     /// Its addresses.
@@ -73,6 +79,7 @@ pub struct Heads {
     outputs: Param,
     head_bits: Param,
     factor_bits: Param,
+    fetch_bits: Param,
     address_bits: Param,
     /// By address: it follows query heads.
     of_queries: Vec<Param>,
@@ -99,6 +106,7 @@ pub struct Heads {
     first: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     closes_bit: Wire<Local>,
+    ends_bit: Wire<Local>,
     joined: Vec<Wire<Local>>,
     fetches: Fifo,
     rows: Fifo,
@@ -126,7 +134,9 @@ impl Heads {
             fetch_valid: Default::default(),
             fetch_ready: Default::default(),
             fetch_first: Default::default(),
+            fetch_ends: Default::default(),
             fetch_closes: Default::default(),
+            fetch_head: Wire::unsigned(HEAD_BITS),
             fetch_logit: Wire::unsigned(FACTOR_BITS),
             fetch_base: vec_of(BASES - 1, || Wire::unsigned(ADDRESS_BITS)),
             rows_valid: Default::default(),
@@ -140,6 +150,7 @@ impl Heads {
             outputs: Param::new(BASES - 1),
             head_bits: Param::new(HEAD_BITS),
             factor_bits: Param::new(FACTOR_BITS),
+            fetch_bits: Param::new(FETCH_BITS),
             address_bits: Param::new(ADDRESS_BITS),
             of_queries: (0..BASES).map(|i| Param::new(usize::from(of_queries(i)))).collect(),
             running: Default::default(),
@@ -165,8 +176,9 @@ impl Heads {
             first: Default::default(),
             ends: Default::default(),
             closes_bit: Wire::unsigned(1),
-            joined: (0..BASES).map(|i| Wire::unsigned(2 + FACTOR_BITS + i * ADDRESS_BITS)).collect(),
-            fetches: Fifo::new(2 + FACTOR_BITS + (BASES - 1) * ADDRESS_BITS, PLACES),
+            ends_bit: Wire::unsigned(1),
+            joined: (0..BASES).map(|i| Wire::unsigned(FETCH_BITS + i * ADDRESS_BITS)).collect(),
+            fetches: Fifo::new(FETCH_BITS + (BASES - 1) * ADDRESS_BITS, PLACES),
             rows: Fifo::new(2 + HEAD_BITS + FACTOR_BITS + ADDRESS_BITS, PLACES),
         }
     }
@@ -256,13 +268,17 @@ impl Logic for Heads {
         }
 
         self.closes_bit.next = self.passed_all.val().into();
-        self.joined[0].next =
-            (self.pending_logit.q.val() << 2) | (self.closes_bit.val() << 1) | self.pending_first.q.val();
+        self.ends_bit.next = self.ends.val().into();
+        self.joined[0].next = (((self.pending_logit.q.val() << self.head_bits.val()) | self.pending_number.q.val())
+            << 3)
+            | (self.ends_bit.val() << 2)
+            | (self.closes_bit.val() << 1)
+            | self.pending_first.q.val();
         for i in 0..self.outputs.val() {
             self.joined[i + 1].next = self.joined[i].val()
-                | (self.pending_at[i].q.val() << (2 + self.factor_bits.val() + i * self.address_bits.val()));
+                | (self.pending_at[i].q.val() << (self.fetch_bits.val() + i * self.address_bits.val()));
             self.fetch_base[i].next =
-                self.fetches.out_data.val() >> (2 + self.factor_bits.val() + i * self.address_bits.val());
+                self.fetches.out_data.val() >> (self.fetch_bits.val() + i * self.address_bits.val());
         }
         self.fetches.in_valid.next = self.push.val();
         self.fetches.in_data.next = self.joined[self.outputs.val()].val();
@@ -270,7 +286,9 @@ impl Logic for Heads {
         self.fetches.out_ready.next = self.fetch_ready.val();
         self.fetch_first.next = self.fetches.out_data.val().get_bit(0);
         self.fetch_closes.next = self.fetches.out_data.val().get_bit(1);
-        self.fetch_logit.next = self.fetches.out_data.val() >> 2;
+        self.fetch_ends.next = self.fetches.out_data.val().get_bit(2);
+        self.fetch_head.next = self.fetches.out_data.val() >> 3;
+        self.fetch_logit.next = self.fetches.out_data.val() >> (3 + self.head_bits.val());
 
         self.rows.in_valid.next = self.push.val();
         self.rows.in_data.next = (self.pending_at[self.outputs.val()].q.val()

@@ -12,6 +12,7 @@ const COMMANDS: usize = 4;
 const PLACES: usize = 4;
 
 /// A command gives the tokens of a list from word `from` (of `lanes` tokens) on, up to and without number `to`; none is one beat of 0.
+/// With `single` it gives the last of them alone. Lanes behind the last token are 0.
 ///
 /// # Timing   a beat is there 2 cycles after its command is taken from its queue (1 cycle), one per cycle, commands without a gap
 #[derive(LogicBlock)]
@@ -40,6 +41,8 @@ pub struct TokenLists {
     pub command_from: Wire<In>,
     /// Tokens before its end.
     pub command_to: Wire<In>,
+    /// The last one of them alone.
+    pub command_single: Signal<In, Bit>,
     /// Tokens are there.
     pub out_valid: Signal<Out, Bit>,
     /// They are taken.
@@ -53,12 +56,16 @@ pub struct TokenLists {
     lanes: Param,
     level: Param,
     word_bits: Param,
+    single_tag: Param,
+    flags: Vec<Wire<Local>>,
+    picked: Vec<Wire<Local>>,
     commands: Fifo,
     next_from: Wire<Local>,
     next_to: Wire<Local>,
     next_final: Wire<Local>,
     active: Dff<Bit>,
     queries: Dff<Bit>,
+    single: Dff<Bit>,
     at: Reg,
     final_word: Reg,
     tail: Reg,
@@ -68,7 +75,10 @@ pub struct TokenLists {
     room: Credits,
     held: Dff<Bit>,
     held_queries: Dff<Bit>,
+    held_single: Dff<Bit>,
+    held_lane: Reg,
     held_tag: Reg,
+    held_count: Wire<Local>,
     full_tag: Param,
     queue: LaneFifo,
 }
@@ -92,6 +102,7 @@ impl TokenLists {
             command_queries: Default::default(),
             command_from: Wire::unsigned(word),
             command_to: Wire::unsigned(count),
+            command_single: Default::default(),
             out_valid: Default::default(),
             out_ready: Default::default(),
             out_index: vec_of(lanes, || Wire::unsigned(TOKEN_BITS)),
@@ -100,12 +111,16 @@ impl TokenLists {
             lanes: Param::new(lanes),
             level: Param::new(lanes.ilog2() as usize),
             word_bits: Param::new(word),
-            commands: Fifo::new(1 + word + count, COMMANDS),
+            single_tag: Param::new(3),
+            flags: vec_of(2, || Wire::unsigned(1)),
+            picked: vec_of(lanes, || Wire::unsigned(TOKEN_BITS)),
+            commands: Fifo::new(2 + word + count, COMMANDS),
             next_from: Wire::unsigned(word),
             next_to: Wire::unsigned(count),
             next_final: Wire::unsigned(word),
             active: Default::default(),
             queries: Default::default(),
+            single: Default::default(),
             at: Reg::unsigned(word),
             final_word: Reg::unsigned(word),
             tail: Reg::unsigned(lane),
@@ -115,7 +130,10 @@ impl TokenLists {
             room: Credits::new(PLACES),
             held: Default::default(),
             held_queries: Default::default(),
+            held_single: Default::default(),
+            held_lane: Reg::unsigned(bits_for(lanes - 1)),
             held_tag: Reg::unsigned(lane + 1),
+            held_count: Wire::unsigned(lane),
             full_tag: Param::new(2 * lanes),
             queue: LaneFifo::new(lanes, TOKEN_BITS, lane + 1, PLACES),
         }
@@ -125,7 +143,8 @@ impl TokenLists {
 impl Logic for TokenLists {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, active, queries, at, final_word, tail, held, held_queries, held_tag);
+        dff_setup!(self, clock, active, queries, single, at, final_word, tail, held, held_queries, held_tag);
+        dff_setup!(self, clock, held_single, held_lane);
         clock!(self, clock, commands, room, queue);
         self.commands.reset.next = self.reset.val();
         self.room.reset.next = self.reset.val();
@@ -134,14 +153,14 @@ impl Logic for TokenLists {
         // Commands.
         self.commands.in_valid.next = self.command_valid.val();
         self.command_ready.next = self.commands.in_ready.val();
-        self.commands.in_data.next =
-            (self.command_to.val() << (self.word_bits.val() + 1)) | (self.command_from.val() << 1);
-        if self.command_queries.val() {
-            self.commands.in_data.next =
-                (self.command_to.val() << (self.word_bits.val() + 1)) | (self.command_from.val() << 1) | 1;
-        }
-        self.next_from.next = self.commands.out_data.val() >> 1;
-        self.next_to.next = self.commands.out_data.val() >> (self.word_bits.val() + 1);
+        self.flags[0].next = self.command_queries.val().into();
+        self.flags[1].next = self.command_single.val().into();
+        self.commands.in_data.next = (self.command_to.val() << (self.word_bits.val() + 2))
+            | (self.command_from.val() << 2)
+            | (self.flags[1].val() << 1)
+            | self.flags[0].val();
+        self.next_from.next = self.commands.out_data.val() >> 2;
+        self.next_to.next = self.commands.out_data.val() >> (self.word_bits.val() + 2);
         self.next_final.next = 0.into();
         if self.next_to.val().any() {
             self.next_final.next = (self.next_to.val() - 1) >> self.level.val();
@@ -161,6 +180,7 @@ impl Logic for TokenLists {
         if self.free.val() & self.commands.out_valid.val() {
             self.active.d.next = true;
             self.queries.d.next = self.commands.out_data.val().get_bit(0);
+            self.single.d.next = self.commands.out_data.val().get_bit(1);
             self.at.d.next = self.next_from.val();
             self.final_word.d.next = self.next_final.val();
             self.tail.d.next = self.next_to.val() - (self.next_final.val() << self.level.val());
@@ -174,6 +194,12 @@ impl Logic for TokenLists {
         if self.is_last.val() {
             self.held_tag.d.next = (self.tail.q.val() << 1) | 1;
         }
+        self.held_single.d.next = self.single.q.val();
+        self.held_lane.d.next = self.tail.q.val() - 1;
+        if self.single.q.val() {
+            self.held_tag.d.next = self.single_tag.val().into();
+        }
+        self.held_count.next = self.held_tag.q.val() >> 1;
         self.queue.push.next = self.held.q.val();
         self.queue.in_tag.next = self.held_tag.q.val();
         for i in 0..self.lanes.val() {
@@ -181,7 +207,21 @@ impl Logic for TokenLists {
             if self.held_queries.q.val() {
                 self.queue.in_data[i].next = self.query_rows[i].val();
             }
+            if self.held_count.val() < i + 1 {
+                self.queue.in_data[i].next = 0.into();
+            }
             self.out_index[i].next = self.queue.out_data[i].val();
+            if i == 0 {
+                self.picked[0].next = self.query_rows[0].val();
+            } else {
+                self.picked[i].next = self.picked[i - 1].val();
+                if self.held_lane.q.val() == i {
+                    self.picked[i].next = self.query_rows[i].val();
+                }
+            }
+        }
+        if self.held_single.q.val() {
+            self.queue.in_data[0].next = self.picked[self.lanes.val() - 1].val();
         }
         self.out_valid.next = self.queue.out_valid.val();
         self.queue.out_ready.next = self.out_ready.val();

@@ -4,6 +4,7 @@ use super::packer::Packer;
 use super::scale_store::ScaleStore;
 use crate::fifo::Fifo;
 use crate::hdl::*;
+use crate::leaf::LaneSum;
 use spatten_arch::ArchConfig;
 use spatten_arch::config::HEAD_DIMS;
 use spatten_arch::format::{QUERY_SCALE_BITS, SCALE_MANTISSA_BITS};
@@ -14,7 +15,7 @@ const JOBS: usize = 4;
 const UNIT: usize = HEAD_DIMS[0];
 
 /// Cuts beats into rows, or collects rows from beats, and gives each row its scale: the job's, or the next of its own job of
-/// query scales if `scaled`.
+/// query scales if `scaled`. A row of a job with `lsbs` is added to the next one instead of leaving.
 ///
 /// # Timing   a row is on offer 1 cycle after the beat that completes it, if its job and its scale are known; one row per
 /// cycle, beats without a gap. A scale is known 4 cycles after its beat
@@ -33,6 +34,7 @@ pub(super) struct Queries {
     pub(super) job_rows: Wire<In>,
     pub(super) job_mantissa: Wire<In>,
     pub(super) job_shift: Wire<In>,
+    pub(super) job_lsbs: Signal<In, Bit>,
     pub(super) in_valid: Signal<In, Bit>,
     pub(super) in_ready: Signal<Out, Bit>,
     /// Operands, as a beat has them.
@@ -56,6 +58,7 @@ pub(super) struct Queries {
     row_units: Param,
     row_bits: Param,
     jobs: Fifo,
+    lsbs_at: Param,
     rows: Wire<Local>,
     job_scale: Wire<Local>,
     packer: Packer,
@@ -67,6 +70,11 @@ pub(super) struct Queries {
     known: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     takes: Signal<Local, Bit>,
+    /// The row is held back, and what was.
+    holds: Signal<Local, Bit>,
+    there: Signal<Local, Bit>,
+    held: Vec<Reg>,
+    sums: Vec<LaneSum>,
     unused_last: Signal<Local, Bit>,
     unused_scale_last: Signal<Local, Bit>,
 }
@@ -88,6 +96,7 @@ impl Queries {
             job_rows: Wire::unsigned(row_bits),
             job_mantissa: Wire::unsigned(mantissa),
             job_shift: Wire::unsigned(scale - mantissa),
+            job_lsbs: Default::default(),
             in_valid: Default::default(),
             in_ready: Default::default(),
             in_data: Wire::unsigned(units * UNIT * bits),
@@ -108,7 +117,8 @@ impl Queries {
             mantissa_bits: Param::new(mantissa),
             row_units: Param::new(HEAD_DIMS[3] / UNIT),
             row_bits: Param::new(row_bits),
-            jobs: Fifo::new(row_bits + scale, JOBS),
+            jobs: Fifo::new(row_bits + scale + 1, JOBS),
+            lsbs_at: Param::new(row_bits + scale),
             rows: Wire::unsigned(row_bits),
             job_scale: Wire::unsigned(scale),
             packer: Packer::new(UNIT * bits, units, HEAD_DIMS.map(|dim| dim / UNIT)),
@@ -119,6 +129,10 @@ impl Queries {
             known: Default::default(),
             ends: Default::default(),
             takes: Default::default(),
+            holds: Default::default(),
+            there: Default::default(),
+            held: vec_of(HEAD_DIMS[3] / UNIT, || Reg::unsigned(UNIT * bits)),
+            sums: vec_of(HEAD_DIMS[3] / UNIT, || LaneSum::new(UNIT, bits)),
             unused_last: Default::default(),
             unused_scale_last: Default::default(),
         }
@@ -140,6 +154,12 @@ impl Logic for Queries {
         self.jobs.in_data.next = (((self.job_shift.val() << self.mantissa_bits.val()) | self.job_mantissa.val())
             << self.row_bits.val())
             | self.job_rows.val();
+        if self.job_lsbs.val() {
+            self.jobs.in_data.next = (((self.job_shift.val() << self.mantissa_bits.val()) | self.job_mantissa.val())
+                << self.row_bits.val())
+                | self.job_rows.val()
+                | (1 << self.lsbs_at.val());
+        }
         self.rows.next = self.jobs.out_data.val();
         self.job_scale.next = self.jobs.out_data.val() >> self.row_bits.val();
 
@@ -165,14 +185,16 @@ impl Logic for Queries {
         }
 
         // A row leaves with its scale; what lies behind the job's last one leaves both packers with it.
-        self.known.next = self.packer.out_valid.val()
-            & self.jobs.out_valid.val()
+        self.there.next = self.packer.out_valid.val() & self.jobs.out_valid.val();
+        self.holds.next = self.there.val() & self.jobs.out_data.val().get_bit(self.lsbs_at.val());
+        self.known.next = self.there.val()
+            & !self.jobs.out_data.val().get_bit(self.lsbs_at.val())
             & (!self.scaled.val() | self.scales.out_valid.val());
         self.ends.next = (self.row.q.val() + 1) == self.rows.val();
-        self.takes.next = self.known.val() & self.out_ready.val();
+        self.takes.next = self.holds.val() | (self.known.val() & self.out_ready.val());
         self.packer.out_ready.next = self.takes.val();
         self.packer.cut.next = self.ends.val();
-        self.scales.out_ready.next = self.takes.val() & self.scaled.val();
+        self.scales.out_ready.next = self.known.val() & self.out_ready.val() & self.scaled.val();
         self.scales.cut.next = self.ends.val();
         self.jobs.out_ready.next = self.takes.val() & self.ends.val();
         if self.takes.val() {
@@ -186,9 +208,22 @@ impl Logic for Queries {
         }
         self.out_valid.next = self.known.val();
         for i in 0..self.row_units.val() {
+            self.sums[i].a.next = self.packer.out_data[i].val();
+            self.sums[i].b.next = self.held[i].q.val();
+            self.held[i].clock.next = self.clock.val();
+            self.held[i].d.next = self.held[i].q.val();
+            if self.takes.val() {
+                self.held[i].d.next = 0.into();
+            }
+            if self.holds.val() {
+                self.held[i].d.next = self.packer.out_data[i].val();
+            }
+            if self.reset.val() {
+                self.held[i].d.next = 0.into();
+            }
             for j in 0..self.unit.val() {
                 self.out_operands[i * self.unit.val() + j].next =
-                    self.packer.out_data[i].val() >> (j * self.operand_bits.val());
+                    self.sums[i].sum.val() >> (j * self.operand_bits.val());
             }
         }
         self.scale.next = self.job_scale.val();

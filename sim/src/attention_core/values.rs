@@ -20,8 +20,17 @@ pub enum Route<N> {
         /// Whose it is.
         name: N,
     },
-    /// The values are done with.
+    /// No row.
+    Marker(Marker),
+}
+
+/// What the values are told between rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// They are done with.
     Release,
+    /// They are added to.
+    Again,
 }
 
 /// Kept values of a row, or the end of a head.
@@ -32,7 +41,7 @@ pub struct Kept<N> {
     /// The row, if it ends here.
     pub ends: Option<N>,
     /// No row.
-    pub release: bool,
+    pub marker: Option<Marker>,
 }
 
 /// Selection engines with a way past them.
@@ -52,7 +61,7 @@ pub struct LocalValues<N> {
 enum Source {
     Engine(usize),
     Bypass,
-    Release,
+    Marker(Marker),
 }
 
 impl<N: Copy> LocalValues<N> {
@@ -82,7 +91,7 @@ impl<N: Copy> LocalValues<N> {
 
     /// Whether a release passes.
     pub fn releases(&self, route: Option<&Route<N>>) -> bool {
-        matches!(route, Some(Route::Release)) && self.order.ready()
+        matches!(route, Some(Route::Marker(_))) && self.order.ready()
     }
 
     /// Whether a beat is offered.
@@ -90,7 +99,7 @@ impl<N: Copy> LocalValues<N> {
         self.order.front().is_some_and(|(source, _)| match *source {
             Source::Engine(e) => self.engines[e].kept().is_some(),
             Source::Bypass => self.bypass.front().is_some(),
-            Source::Release => true,
+            Source::Marker(_) => true,
         })
     }
 
@@ -104,7 +113,10 @@ impl<N: Copy> LocalValues<N> {
     ) -> Option<Kept<N>> {
         let source = self.order.front().map(|(source, name)| (*source, *name)).filter(|_| taken);
         let mut kept = None;
-        let mut order = releases.then_some((Source::Release, None));
+        let mut order = match route {
+            Some(Route::Marker(marker)) if releases => Some((Source::Marker(marker), None)),
+            _ => None,
+        };
         let mut feed = None;
         let mut push = None;
         if let (Some(Route::Row { keep, name }), Some((row, count, last))) = (route, beat) {
@@ -129,7 +141,7 @@ impl<N: Copy> LocalValues<N> {
             let taken = source.is_some_and(|(source, _)| source == Source::Engine(e));
             if taken && let (Some((beat, last)), Some((_, name))) = (engine.kept(), source) {
                 let values = beat.iter().map(|&(index, score)| (index, score as u32)).collect();
-                kept = Some(Kept { values, ends: name.filter(|_| last), release: false });
+                kept = Some(Kept { values, ends: name.filter(|_| last), marker: None });
             }
             let fed = feed.filter(|(of, ..)| *of == e);
             engine.step(fed.map(|(_, last, _)| (&self.scores[..], last)), fed.and_then(|(.., k)| k), taken);
@@ -137,12 +149,12 @@ impl<N: Copy> LocalValues<N> {
         let bypassed = source.is_some_and(|(source, _)| source == Source::Bypass);
         if let (Some((row, at, count, last)), Some((_, name))) = (self.bypass.exchange(push, bypassed), source) {
             let values = (at..at + count).map(|j| (j as u32, row.probability[j])).collect();
-            kept = Some(Kept { values, ends: name.filter(|_| last), release: false });
+            kept = Some(Kept { values, ends: name.filter(|_| last), marker: None });
         }
-        if let Some((Source::Release, _)) = source {
-            kept = Some(Kept { values: VecDeque::new(), ends: None, release: true });
+        if let Some((Source::Marker(marker), _)) = source {
+            kept = Some(Kept { values: VecDeque::new(), ends: None, marker: Some(marker) });
         }
-        let leaves = kept.as_ref().is_some_and(|kept| kept.release || kept.ends.is_some());
+        let leaves = kept.as_ref().is_some_and(|kept| kept.marker.is_some() || kept.ends.is_some());
         self.order.clock(order, leaves);
         debug_assert!(kept.as_ref().is_none_or(|kept| kept.values.len() <= self.lanes));
         kept
@@ -198,7 +210,7 @@ impl<N> ValueRequests<N> {
             }
         }
         if beat.is_some() {
-            self.held = beat.filter(|beat| !beat.values.is_empty() || beat.ends.is_some() || beat.release);
+            self.held = beat.filter(|beat| !beat.values.is_empty() || beat.ends.is_some() || beat.marker.is_some());
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The fetch jobs of a layer, in time.
 
 use super::Layer;
+use super::again::Flat;
 use super::heads::ForFetches;
 use super::token_lists::Command;
 use crate::cycle::Fifo;
 use crate::fetch_path;
 use crate::operand_router::QueryJob;
+use spatten_arch::config::MAX_HEADS;
 use spatten_arch::content::{Content, GRANULE_BITS, GRANULE_DIM};
 use spatten_arch::element::Element;
 
@@ -19,6 +21,10 @@ enum State {
     Own,
     Queries,
     Ahead,
+    Decide,
+    Lsbs,
+    Next,
+    Again,
 }
 
 /// A job, its tokens, and the rows of queries that it brings.
@@ -38,6 +44,10 @@ pub(super) struct Fetches {
     /// Place in `Content::ALL`.
     content: usize,
     head: Option<ForFetches>,
+    /// By head: what flat rows need.
+    heads: Vec<Option<ForFetches>>,
+    /// Keys that they see.
+    seen: usize,
     ahead: bool,
     second: bool,
     /// Values come behind the only query.
@@ -57,6 +67,8 @@ impl Fetches {
             state: State::Idle,
             content: 0,
             head: None,
+            heads: vec![None; MAX_HEADS],
+            seen: 0,
             ahead: false,
             second: false,
             values_left: false,
@@ -91,8 +103,8 @@ impl Fetches {
 
     fn works(&self, next: Option<&ForFetches>) -> bool {
         match self.state {
-            State::Idle | State::Take => false,
-            State::Own | State::Queries => true,
+            State::Idle | State::Take | State::Decide | State::Next => false,
+            State::Own | State::Queries | State::Lsbs | State::Again => true,
             State::Ahead => next.is_some_and(|head| head.first),
         }
     }
@@ -102,12 +114,31 @@ impl Fetches {
             Content::Keys | Content::Values | Content::Queries => true,
             Content::KeyScales | Content::ValueScales | Content::QueryScales => layer.scaled,
             Content::Norms => layer.weighted,
+            Content::KeyLsbs => layer.lsb_bits[0] > 0,
+            Content::ValueLsbs => layer.lsb_bits[1] > 0,
+            Content::QueryLsbs => layer.lsb_bits[2] > 0,
         }
     }
 
     fn rooms(&self, command_room: bool) -> bool {
-        let queries = Content::ALL[self.content] == Content::Queries;
+        let queries = matches!(Content::ALL[self.content], Content::Queries | Content::QueryLsbs);
         self.jobs.ready() && command_room && (self.query_jobs.ready() || !queries)
+    }
+
+    /// An outcome is taken where one is there.
+    pub(super) fn takes_outcome(&self) -> bool {
+        self.state == State::Decide
+    }
+
+    /// The flat row on offer is done with.
+    pub(super) fn takes_again(&self, layer: &Layer, command_room: bool) -> bool {
+        self.state == State::Again
+            && Content::ALL[self.content] == Content::Queries
+            && self.done(layer, None, command_room)
+    }
+
+    fn done(&self, layer: &Layer, next: Option<&ForFetches>, command_room: bool) -> bool {
+        self.works(next) && (!self.needed(layer) || self.rooms(command_room))
     }
 
     /// What is issued in this cycle.
@@ -115,33 +146,53 @@ impl Fetches {
         &self,
         layer: &Layer,
         next: Option<&ForFetches>,
+        again: Option<&Flat>,
         counts: [usize; 2],
         command_room: bool,
     ) -> Option<Issue> {
         if !self.works(next) || !self.needed(layer) || !self.rooms(command_room) {
             return None;
         }
-        let head = if self.state == State::Ahead { next? } else { self.head.as_ref()? };
+        let head = match self.state {
+            State::Ahead => next?,
+            State::Again => self.heads[again?.0.head].as_ref()?,
+            _ => self.head.as_ref()?,
+        };
         let content = Content::ALL[self.content];
         let end = self.end(counts[1]);
-        let bits = match content {
-            Content::Keys => layer.bits[0],
-            Content::Values => layer.bits[1],
-            Content::Queries => layer.bits[2],
-            _ => GRANULE_BITS,
+        let msb = |i: usize| Element::msb(layer.bits[i], layer.lsb_bits[i], layer.split);
+        let lsb = |i: usize| Element::lsb(layer.bits[i], layer.lsb_bits[i], layer.split);
+        let element = match content {
+            Content::Keys => msb(0),
+            Content::Values => msb(1),
+            Content::Queries => msb(2),
+            Content::KeyLsbs => lsb(0),
+            Content::ValueLsbs => lsb(1),
+            Content::QueryLsbs => lsb(2),
+            _ => Element::whole(GRANULE_BITS),
         };
         let job = fetch_path::Job {
             base: head.base[self.content],
             dim: if content.granules() { GRANULE_DIM } else { layer.dim },
-            element: Element::whole(bits),
+            element,
             tag: content as u8,
         };
-        let command = match self.state {
-            State::Queries => Command { list: 1, from: self.from / self.lanes, to: end },
-            _ => Command { list: 0, from: 0, to: counts[0] },
+        let command = match (self.state, again) {
+            (State::Queries, _) => Command { list: 1, from: self.from / self.lanes, to: end, single: false },
+            (State::Again, Some((name, _))) => {
+                Command { list: 1, from: name.index / self.lanes, to: name.index + 1, single: true }
+            }
+            (State::Lsbs, _) => Command { list: 0, from: 0, to: self.seen, single: false },
+            _ => Command { list: 0, from: 0, to: counts[0], single: false },
         };
-        let rows = end.saturating_sub(self.from);
-        let query_job = (content == Content::Queries).then_some(QueryJob { rows, factor: head.logit, keys: self.keys });
+        let rows = if self.state == State::Again { 1 } else { end.saturating_sub(self.from) };
+        let lsbs = content == Content::QueryLsbs;
+        let query_job = (lsbs || content == Content::Queries).then_some(QueryJob {
+            rows,
+            factor: head.logit,
+            lsbs,
+            keys: self.keys,
+        });
         Some(Issue { job, command, query_job })
     }
 
@@ -153,17 +204,23 @@ impl Fetches {
         head: Option<ForFetches>,
         next: Option<&ForFetches>,
         issued: Option<Issue>,
+        outcome: Option<Option<usize>>,
+        again: Option<&Flat>,
         counts: [usize; 2],
         command_room: bool,
         taken: [bool; 2],
     ) {
-        let done = self.works(next) && (!self.needed(layer) || self.rooms(command_room));
+        let done = self.done(layer, next, command_room);
         let end = self.end(counts[1]);
         self.jobs.clock(issued.map(|issue| issue.job), taken[0]);
         self.query_jobs.clock(issued.and_then(|issue| issue.query_job), taken[1]);
-        let closes = self.head.is_some_and(|head| head.closes);
-        let after = if closes { State::Idle } else { State::Take };
+        let (closes, ends) = self.head.map_or((false, false), |head| (head.closes, head.ends));
         let single = counts[1] == 1;
+        // The first passes of the keys at hand are all fetched for; what is next may be ahead of their outcome.
+        let waits = layer.progressive && ends;
+        let keeps_ahead = waits && single && !closes && layer.dim != 3;
+        let next_head = if closes { State::Idle } else { State::Take };
+        let after = if waits { State::Decide } else { next_head };
         match self.state {
             State::Idle => {
                 if start {
@@ -179,7 +236,9 @@ impl Fetches {
                 (self.second, self.values_left, self.from) = (false, false, 0);
                 if let Some(head) = head {
                     let own = head.first && !self.ahead;
+                    self.values_left = !own && head.first && single;
                     self.ahead = false;
+                    self.heads[head.head] = Some(head);
                     self.head = Some(head);
                     self.state = if own { State::Own } else { State::Queries };
                     self.content = if own { Content::Keys } else { Content::QueryScales } as usize;
@@ -190,7 +249,8 @@ impl Fetches {
                 let all = self.content == Content::Queries as usize;
                 self.values_left |= single && self.content == Content::Values as usize;
                 if all && single {
-                    self.state = after;
+                    self.state = if keeps_ahead { State::Ahead } else { after };
+                    self.content = if keeps_ahead { Content::Keys } else { Content::QueryScales } as usize;
                 } else if all || self.values_left {
                     self.state = State::Queries;
                     self.content = Content::QueryScales as usize;
@@ -208,7 +268,10 @@ impl Fetches {
                     self.values_left = false;
                     self.state = State::Own;
                     self.content = Content::Values as usize;
-                } else if single || self.second || (closes && !has_second) {
+                } else if keeps_ahead {
+                    self.state = State::Ahead;
+                    self.content = Content::Keys as usize;
+                } else if single || self.second || (!has_second && (closes || (waits && layer.dim == 3))) {
                     self.state = after;
                 } else if closes {
                     self.second = true;
@@ -222,14 +285,45 @@ impl Fetches {
                 if done {
                     self.content += 1;
                 }
-                if skips || (done && self.content == Content::Queries as usize) {
+                if single && self.content == Content::Values as usize {
+                    self.ahead = true;
+                    self.state = State::Decide;
+                } else if skips || (done && self.content == Content::Queries as usize) {
                     self.ahead = !skips;
                     self.second = true;
                     self.content = Content::QueryScales as usize;
-                    self.state = if self.split == counts[1] { State::Take } else { State::Queries };
+                    self.state = if self.split == counts[1] { after } else { State::Queries };
                 }
             }
-            State::Own | State::Queries => {}
+            State::Decide => {
+                self.content = Content::KeyLsbs as usize;
+                self.state = match outcome {
+                    Some(Some(seen)) => {
+                        self.seen = seen;
+                        State::Lsbs
+                    }
+                    Some(None) => next_head,
+                    None => State::Decide,
+                };
+            }
+            State::Lsbs if done => {
+                if Content::ALL[self.content] == Content::ValueLsbs {
+                    self.state = State::Next;
+                }
+                self.content = Content::ValueLsbs as usize;
+            }
+            State::Next => {
+                self.content = Content::QueryScales as usize;
+                if again.is_some() {
+                    self.state = State::Again;
+                }
+            }
+            State::Again if done => match Content::ALL[self.content] {
+                Content::QueryScales => self.content = Content::QueryLsbs as usize,
+                Content::QueryLsbs => self.content = Content::Queries as usize,
+                _ => self.state = if again.is_some_and(|(_, last)| *last) { next_head } else { State::Next },
+            },
+            State::Own | State::Queries | State::Lsbs | State::Again => {}
         }
     }
 }

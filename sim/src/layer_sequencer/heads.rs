@@ -12,8 +12,11 @@ const PLACES: usize = 4;
 pub(super) struct ForFetches {
     /// The first one of these keys and values.
     pub first: bool,
+    /// The last one of these keys and values.
+    pub ends: bool,
     /// The layer's last one.
     pub closes: bool,
+    pub head: usize,
     pub logit: ScaleFactor,
     /// By content.
     pub base: [u32; BASES],
@@ -109,7 +112,14 @@ impl Heads {
             self.pending = None;
         }
         self.fetches.clock(
-            pushed.map(|p| ForFetches { first: p.first, closes: ended, logit: p.factors.logit, base: p.base }),
+            pushed.map(|p| ForFetches {
+                first: p.first,
+                ends,
+                closes: ended,
+                head: p.head,
+                logit: p.factors.logit,
+                base: p.base,
+            }),
             fetch_taken,
         );
         self.rows.clock(

@@ -17,6 +17,8 @@ pub(super) struct Command {
     pub from: usize,
     /// Tokens before the end.
     pub to: usize,
+    /// The last of them alone.
+    pub single: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -56,7 +58,8 @@ impl TokenLists {
         {
             let last = *at == command.to.saturating_sub(1) / lanes;
             let end = if last { command.to } else { (*at + 1) * lanes };
-            beat = Some(Tokens { index: lists[command.list][*at * lanes..end].to_vec(), last });
+            let from = if command.single { command.to - 1 } else { *at * lanes };
+            beat = Some(Tokens { index: lists[command.list][from..end].to_vec(), last });
             *at += 1;
             free = last;
         }
