@@ -105,9 +105,6 @@ fn workloads_are_golden_and_every_cycle_of_rtl_is_the_models() {
     for_cases(30, cases(2), |(number, params)| {
         let (config, coverage) = (&configs[*number], &mut *coverage.borrow_mut());
         let (trace, plan) = work(params, coverage);
-        if plan.quant.as_ref().is_some_and(|q| q.progressive) {
-            return;
-        }
         let mut board = Board::new(config, Both::new(&texts[*number], config, 1)).unwrap();
         let mut walk = Walk::new(&mut board, config, 3, trace, &plan).unwrap();
         walk.run(&mut board, &mut checks.borrow_mut(), coverage);

@@ -43,7 +43,7 @@ const fn block(name: &'static str, does: &'static str, paper: &'static str, stat
 }
 
 /// All blocks, along the data's way through the chip.
-pub const BLOCKS: [Block; 30] = {
+pub const BLOCKS: [Block; 31] = {
     use Status::{Planned, Rtl};
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
@@ -83,6 +83,7 @@ pub const BLOCKS: [Block; 30] = {
         block("survivor_select", "the most important tokens of a list, pinned ones first", "III-A, IV-B", Rtl, false),
         block("token_store", "importance and flags of every token; who is left", "III-A", Rtl, false),
         block("multiply_value", "probabilities times values", "IV-G", Rtl, true),
+        block("verdict_map", "which rows were computed again, as bits in memory", "III-D", Rtl, false),
         block("write_back", "outputs, survivors and completions to memory", "IV-A", Rtl, false),
         block("axi_master", "a memory channel as an AXI4 master", "Table I", Rtl, false),
         block("fifo", "valid/ready queue", "IV-A (64- and 128-deep)", Rtl, false),

@@ -21,6 +21,7 @@ use crate::leaf::Join;
 use crate::matrix_fetcher::id_bits;
 use crate::survivor_select::SurvivorSelect;
 use crate::token_store::TokenStore;
+use crate::verdict_map::VerdictMap;
 use spatten_arch::ArchConfig;
 use spatten_arch::firmware::{self, Field, Pop, Port, Push};
 use spatten_arch::registers::Counter;
@@ -201,6 +202,12 @@ pub struct Chip {
     f_kind: Param,
     f_first_row: Param,
     f_share: Param,
+    f_progressive: Param,
+    f_threshold: Param,
+    f_split: Param,
+    f_lsbs_k: Param,
+    f_lsbs_v: Param,
+    f_lsbs_q: Param,
     f_bits_k: Param,
     f_bits_v: Param,
     f_bits_q: Param,
@@ -210,6 +217,7 @@ pub struct Chip {
     to_factor: Param,
     to_command: Param,
     to_head_load: Param,
+    to_map: Param,
     to_select: Param,
     to_store: Param,
     to_read: Param,
@@ -223,6 +231,7 @@ pub struct Chip {
     from_store_done: Param,
     from_head_read: Param,
     from_word: Param,
+    from_map_done: Param,
     from_host_word: Param,
     from_written: Param,
     from_host_written: Param,
@@ -231,6 +240,7 @@ pub struct Chip {
     see_store_count: Param,
     see_head_importance: Param,
     see_write_errors: Param,
+    see_flat_rows: Param,
     see_host_errors: Param,
     see_enable: Param,
     see_submission_base: Param,
@@ -257,6 +267,7 @@ pub struct Chip {
     store: TokenStore,
     select: SurvivorSelect,
     engine: LayerEngine,
+    map: VerdictMap,
     cards: Vec<AxiMaster>,
     host_master: AxiMaster,
     /// A word that was written to host memory is there, or could not be written.
@@ -270,6 +281,8 @@ pub struct Chip {
     word: Vec<Wire<Local>>,
     seen_word: Wire<Local>,
     ranks: Signal<Local, Bit>,
+    all_bytes: Param,
+    ones: Wire<Local>,
     data: Join,
     host_errors: Join,
     word_level: Param,
@@ -383,6 +396,12 @@ impl Chip {
             f_kind: Param::new(Field::Kind.at()),
             f_first_row: Param::new(Field::FirstRow.at()),
             f_share: Param::new(Field::Share.at()),
+            f_progressive: Param::new(Field::Progressive.at()),
+            f_threshold: Param::new(Field::Threshold.at()),
+            f_split: Param::new(Field::Split.at()),
+            f_lsbs_k: Param::new(Field::LsbsK.at()),
+            f_lsbs_v: Param::new(Field::LsbsV.at()),
+            f_lsbs_q: Param::new(Field::LsbsQ.at()),
             f_bits_k: Param::new(Field::BitsK.at()),
             f_bits_v: Param::new(Field::BitsV.at()),
             f_bits_q: Param::new(Field::BitsQ.at()),
@@ -392,6 +411,7 @@ impl Chip {
             to_factor: Param::new(Push::Factor.at()),
             to_command: Param::new(Push::Command.at()),
             to_head_load: Param::new(Push::HeadLoad.at()),
+            to_map: Param::new(Push::Map.at()),
             to_select: Param::new(Push::Select.at()),
             to_store: Param::new(Push::Store.at()),
             to_read: Param::new(Push::Read.at()),
@@ -405,6 +425,7 @@ impl Chip {
             from_store_done: Param::new(Pop::StoreDone.at()),
             from_head_read: Param::new(Pop::HeadRead.at()),
             from_word: Param::new(Pop::Word.at()),
+            from_map_done: Param::new(Pop::MapDone.at()),
             from_host_word: Param::new(Pop::HostWord.at()),
             from_written: Param::new(Pop::Written.at()),
             from_host_written: Param::new(Pop::HostWritten.at()),
@@ -413,6 +434,7 @@ impl Chip {
             see_store_count: Param::new(Port::StoreCount.at()),
             see_head_importance: Param::new(Port::HeadImportance.at()),
             see_write_errors: Param::new(Port::WriteErrors.at()),
+            see_flat_rows: Param::new(Port::FlatRows.at()),
             see_host_errors: Param::new(Port::HostErrors.at()),
             see_enable: Param::new(Port::Enable.at()),
             see_submission_base: Param::new(Port::SubmissionBase.at()),
@@ -439,6 +461,7 @@ impl Chip {
             select: SurvivorSelect::new(config),
             csr_block: csr,
             engine,
+            map: VerdictMap::new(config),
             cards,
             host_master: host,
             host_there: Default::default(),
@@ -450,6 +473,8 @@ impl Chip {
             word: vec_of(config.channels, || Wire::unsigned(word)),
             seen_word: Wire::unsigned(word),
             ranks: Default::default(),
+            all_bytes: Param::new(usize::MAX >> (64 - config.channel_bytes)),
+            ones: Wire::unsigned(config.channel_bytes),
             data: Join::new(firmware::elements(config), 64),
             host_errors: Join::new(2, 1),
             word_level: Param::new(config.channel_bytes.ilog2() as usize),
@@ -462,12 +487,13 @@ impl Logic for Chip {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, host_there, host_failed);
-        clock!(self, clock, csr_block, controller, store, select, engine, host_master);
+        clock!(self, clock, csr_block, controller, store, select, engine, map, host_master);
         self.csr_block.reset.next = self.reset.val();
         self.controller.reset.next = self.reset.val();
         self.store.reset.next = self.reset.val();
         self.select.reset.next = self.reset.val();
         self.engine.reset.next = self.reset.val();
+        self.map.reset.next = self.reset.val();
         self.host_master.reset.next = self.reset.val();
 
         self.csr_block.aw_valid.next = self.csr_aw_valid.val();
@@ -590,6 +616,12 @@ impl Logic for Chip {
         self.engine.layer_causal.next = self.controller.out[self.f_kind.val()].val().get_bit(0);
         self.engine.layer_scaled.next = self.controller.out[self.f_kind.val()].val().get_bit(1);
         self.engine.layer_weighted.next = self.controller.out[self.f_kind.val()].val().get_bit(2);
+        self.engine.layer_progressive.next = self.controller.out[self.f_progressive.val()].val().get_bit(0);
+        self.engine.layer_threshold_inverse.next = self.controller.out[self.f_threshold.val()].val();
+        self.engine.layer_split.next = self.controller.out[self.f_split.val()].val();
+        self.engine.layer_lsb_bits[0].next = self.controller.out[self.f_lsbs_k.val()].val();
+        self.engine.layer_lsb_bits[1].next = self.controller.out[self.f_lsbs_v.val()].val();
+        self.engine.layer_lsb_bits[2].next = self.controller.out[self.f_lsbs_q.val()].val();
         self.engine.layer_bits[0].next = self.controller.out[self.f_bits_k.val()].val();
         self.engine.layer_bits[1].next = self.controller.out[self.f_bits_v.val()].val();
         self.engine.layer_bits[2].next = self.controller.out[self.f_bits_q.val()].val();
@@ -601,6 +633,23 @@ impl Logic for Chip {
         self.controller.push_ready[self.to_factor.val()].next = self.engine.factor_ready.val();
         self.engine.factor_logit.next = self.controller.out[self.f_a.val()].val();
         self.engine.factor_importance.next = self.controller.out[self.f_b.val()].val();
+
+        // Which rows are computed again.
+        self.map.job_valid.next = self.controller.push_valid[self.to_map.val()].val();
+        self.controller.push_ready[self.to_map.val()].next = self.map.job_ready.val();
+        self.map.job_write.next = self.controller.out[self.f_a.val()].val().get_bit(0);
+        self.map.job_base.next = self.controller.out[self.f_b.val()].val();
+        self.map.job_stride.next = self.controller.out[self.f_c.val()].val();
+        self.map.job_rows.next = self.controller.out[self.f_d.val()].val();
+        self.map.verdict_valid.next = self.engine.refetched_valid.val();
+        self.engine.refetched_ready.next = self.map.verdict_ready.val();
+        self.map.verdict_index.next = self.engine.refetched_index.val();
+        self.map.verdict_head.next = self.engine.refetched_head.val();
+        self.map.verdict_flat.next = self.engine.refetched_flat.val();
+        self.map.verdict_last.next = self.engine.refetched_last.val();
+        self.controller.pop_valid[self.from_map_done.val()].next = self.map.done_valid.val();
+        self.map.done_ready.next = self.controller.pop_ready[self.from_map_done.val()].val();
+        self.controller.port[self.see_flat_rows.val()].next = self.engine.flat_rows.val();
 
         // Importance.
         self.engine.command_valid.next = self.controller.push_valid[self.to_command.val()].val();
@@ -678,12 +727,14 @@ impl Logic for Chip {
         self.store.kept_count.next = self.select.kept_count.val();
         self.store.kept_last.next = self.select.kept_last.val();
 
-        // Words that are written: the program writes none while tokens are dumped.
-        self.engine.word_valid.next =
-            self.store.word_valid.val() | self.controller.push_valid[self.to_write.val()].val();
+        // Words that are written: the program writes none while tokens are dumped or a layer is there.
+        self.engine.word_valid.next = self.store.word_valid.val()
+            | self.map.word_valid.val()
+            | self.controller.push_valid[self.to_write.val()].val();
+        self.map.word_ready.next = self.engine.word_ready.val() & !self.store.word_valid.val();
         self.store.word_ready.next = self.engine.word_ready.val();
         self.controller.push_ready[self.to_write.val()].next =
-            self.engine.word_ready.val() & !self.store.word_valid.val();
+            self.engine.word_ready.val() & !self.store.word_valid.val() & !self.map.word_valid.val();
         self.engine.word_channel.next = self.controller.out[self.f_a.val()].val();
         self.engine.word_address.next = self.controller.out[self.f_b.val()].val();
         self.engine.word_strobe.next = self.controller.out[self.f_c.val()].val();
@@ -691,7 +742,14 @@ impl Logic for Chip {
             self.data.lane[i].next = self.controller.out[self.f_data.val() + i].val();
         }
         self.engine.word_data.next = self.data.word.val();
+        self.ones.next = self.all_bytes.val().into();
         self.host_master.write_data.next = self.data.word.val();
+        if self.map.word_valid.val() {
+            self.engine.word_channel.next = self.map.word_channel.val();
+            self.engine.word_address.next = self.map.word_address.val();
+            self.engine.word_data.next = self.map.word_data.val();
+            self.engine.word_strobe.next = self.ones.val();
+        }
         if self.store.word_valid.val() {
             self.engine.word_channel.next = self.store.word_channel.val();
             self.engine.word_address.next = self.store.word_address.val();

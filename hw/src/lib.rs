@@ -50,5 +50,6 @@ pub mod survivor_select;
 pub mod token_store;
 pub mod top_k;
 pub mod value_buffer;
+pub mod verdict_map;
 pub mod write_back;
 pub mod zero_eliminator;

@@ -29,6 +29,7 @@ use crate::survivor_select::SurvivorSelect;
 use crate::token_store::TokenStore;
 use crate::top_k::TopK;
 use crate::value_buffer::ValueBuffer;
+use crate::verdict_map::VerdictMap;
 use crate::write_back::WriteBack;
 use crate::zero_eliminator::ZeroEliminator;
 use spatten_arch::ArchConfig;
@@ -53,6 +54,7 @@ const BLOCKS: &[(&str, Build)] = &[
     ("operand_router", |c| emit(OperandRouter::new(c))),
     ("key_buffer", |c| emit(KeyBuffer::of(c))),
     ("value_buffer", |c| emit(ValueBuffer::of(c))),
+    ("verdict_map", |c| emit(VerdictMap::new(c))),
     ("write_back", |c| emit(WriteBack::new(c))),
     ("axi_master", |c| emit(AxiMaster::new(c))),
     // The queue between fetcher and multipliers: 64 beats of one channel.

@@ -13,10 +13,12 @@ use crate::layer_sequencer::{self as sequencer, BASES, Factors, Layer};
 use crate::matrix_fetcher::{Tokens, id_bits};
 use crate::survivor_select::{self, SurvivorSelect};
 use crate::token_store::{self, TokenStore};
+use crate::verdict_map::{self, VerdictMap};
 use crate::write_back;
 use spatten_arch::ArchConfig;
 use spatten_arch::descriptor::HeadFactors;
 use spatten_arch::firmware::{self, Field, Pop, Port, Push};
+use spatten_arch::plan::Split;
 use spatten_arch::registers::Counter;
 use spatten_arch::token_store::Op;
 use spatten_golden::dot_product::ScaleFactor;
@@ -75,6 +77,7 @@ pub struct Chip {
     store: TokenStore,
     select: SurvivorSelect,
     engine: LayerEngine,
+    map: VerdictMap,
     cards: Vec<AxiMaster>,
     host: AxiMaster,
     host_there: bool,
@@ -93,6 +96,7 @@ struct Widths {
     store: token_store::Widths,
     select: survivor_select::Widths,
     sequencer: sequencer::Widths,
+    map: verdict_map::Widths,
     channel: u32,
 }
 
@@ -112,7 +116,15 @@ fn layer(fields: impl Fn(Field) -> u64, at: impl Fn(usize) -> u64) -> Layer {
         scaled: bit(Field::Kind, 1),
         weighted: bit(Field::Kind, 2),
         share: fields(Field::Share) as u32,
+        progressive: bit(Field::Progressive, 0),
+        threshold_inverse: fields(Field::Threshold),
+        split: match fields(Field::Split) & 3 {
+            0 => Split::Floor,
+            1 => Split::Mid,
+            _ => Split::Balanced,
+        },
         bits: [Field::BitsK, Field::BitsV, Field::BitsQ].map(|f| fields(f) as u32 & 0xf),
+        lsb_bits: [Field::LsbsK, Field::LsbsV, Field::LsbsQ].map(|f| fields(f) as u32 & 0xf),
         base: std::array::from_fn::<_, BASES, _>(|i| at(Field::Base0.at() + i) as u32),
         stride: std::array::from_fn::<_, BASES, _>(|i| at(Field::Stride0.at() + i) as u32),
     }
@@ -147,6 +159,7 @@ impl Chip {
             store: token_store::Widths::of(config),
             select: survivor_select::Widths::of(config),
             sequencer: sequencer::Widths::of(config),
+            map: verdict_map::Widths::of(config),
             channel: bits_for(channels - 1),
         };
         Self {
@@ -156,6 +169,7 @@ impl Chip {
             store: TokenStore::new(config),
             select: SurvivorSelect::new(config),
             engine: LayerEngine::new(config),
+            map: VerdictMap::new(config),
             cards: vec![AxiMaster::new(); channels],
             host: AxiMaster::new(),
             host_there: false,
@@ -206,6 +220,7 @@ impl Chip {
             Pop::Done => self.engine.output(2).is_some(),
             Pop::StoreDone => self.store.output(0).is_some(),
             Pop::HeadRead => self.engine.output(1).is_some(),
+            Pop::MapDone => self.map.output(1).is_some(),
             Pop::Word => self.word().is_some(),
             Pop::HostWord => self.host.output(1).is_some(),
             Pop::Written => self.engine.output(3).is_some(),
@@ -239,6 +254,7 @@ impl Chip {
                 Some(layer::Output::Importance(importance::Output::HeadRead(importance, _))) => *importance,
                 _ => 0,
             },
+            Port::FlatRows => self.engine.flat_rows().into(),
             Port::WriteErrors => match self.engine.output(3) {
                 Some(layer::Output::WriteBack(write_back::Output::Done { errors, .. })) => *errors,
                 _ => 0,
@@ -260,12 +276,13 @@ impl Chip {
             Push::Layer => self.engine.ready(2),
             Push::Factor => self.engine.ready(3),
             Push::Command => self.engine.ready(4),
+            Push::Map => self.map.ready(0),
             Push::HeadLoad => self.engine.ready(6),
             Push::Select => self.select.ready(1),
             Push::Store => self.store.ready(0),
             Push::Read => self.cards.get(self.field(Field::A) as usize).is_some_and(|card| card.ready(0)),
             Push::HostRead => self.host.ready(0),
-            Push::Write => self.engine.ready(7) && self.store.output(5).is_none(),
+            Push::Write => self.engine.ready(7) && self.store.output(5).is_none() && self.map.output(0).is_none(),
             Push::HostWrite => self.host.ready(2),
             Push::Flush => self.engine.ready(8),
             Push::Event | Push::Job => true,
@@ -346,10 +363,22 @@ impl CycleModel for Chip {
         };
         let dumped = self.store.output(5).filter(|_| self.engine.ready(7)).and_then(token_store::Output::word);
         let dump_taken = dumped.is_some();
+        let mapped = match self.map.output(0) {
+            Some(verdict_map::Output::Word(channel, address, data, _))
+                if self.engine.ready(7) && self.store.output(5).is_none() =>
+            {
+                Some((*channel, *address, data.clone(), u128::MAX >> (128 - self.config.channel_bytes)))
+            }
+            _ => None,
+        };
+        let verdict = match self.engine.output(4) {
+            Some(layer::Output::Sequencer(verdict, _)) if self.map.ready(1) => Some(*verdict),
+            _ => None,
+        };
         let requests: Vec<bool> = (0..channels)
             .map(|i| {
                 let asks = self.controller.push() == Some(Push::Read.at()) && a == i as u64;
-                self.engine.output(4 + i).is_some() && self.cards[i].ready(0) && !asks
+                self.engine.output(5 + i).is_some() && self.cards[i].ready(0) && !asks
             })
             .collect();
         let word_at = (popped == Some(Pop::Word)).then(|| self.word().expect("it is there").0);
@@ -364,7 +393,7 @@ impl CycleModel for Chip {
             })
             .collect();
         let writes: Vec<bool> =
-            (0..channels).map(|i| self.engine.output(4 + channels + i).is_some() && self.cards[i].ready(2)).collect();
+            (0..channels).map(|i| self.engine.output(5 + channels + i).is_some() && self.cards[i].ready(2)).collect();
 
         // Channels.
         let mut to_engine: Vec<Option<layer::Input>> = vec![None; 9 + 2 * channels];
@@ -380,7 +409,7 @@ impl CycleModel for Chip {
         for i in 0..channels {
             let mut inputs: [Option<axi::Input>; 4] = Default::default();
             if requests[i] {
-                let Some(layer::Output::Request(request, _)) = self.engine.output(4 + i) else { unreachable!("there") };
+                let Some(layer::Output::Request(request, _)) = self.engine.output(5 + i) else { unreachable!("there") };
                 inputs[0] = Some(axi::Input::Request(request.address.into(), request.id, w.card));
             }
             if pushed == Some(Push::Read) && a == i as u64 {
@@ -388,7 +417,7 @@ impl CycleModel for Chip {
             }
             if writes[i] {
                 let Some(layer::Output::WriteBack(write_back::Output::Write(write))) =
-                    self.engine.output(4 + channels + i)
+                    self.engine.output(5 + channels + i)
                 else {
                     unreachable!("there")
                 };
@@ -493,7 +522,8 @@ impl CycleModel for Chip {
             }
             _ => {}
         }
-        if let Some((channel, address, data, strobe)) = dumped {
+        let map_taken = mapped.is_some();
+        if let Some((channel, address, data, strobe)) = dumped.or(mapped) {
             let write = write_back::Write { address, data, strobe };
             to_engine[7] =
                 Some(layer::Input::WriteBack(write_back::Input::Word { channel, channel_bits: w.channel, write }));
@@ -513,10 +543,21 @@ impl CycleModel for Chip {
             popped == Some(Pop::HeadRead),
             popped == Some(Pop::Done),
             popped == Some(Pop::Written),
+            verdict.is_some(),
         ];
         engine_taken.extend(&requests);
         engine_taken.extend(&writes);
         self.engine.clock(&mut to_engine, &engine_taken);
+
+        // Which rows are computed again.
+        let mut to_map: [Option<verdict_map::Input>; 2] = Default::default();
+        if pushed == Some(Push::Map) {
+            let rows = (d & ((1 << bits_for(self.config.keys_on_chip)) - 1)) as usize;
+            let job = verdict_map::Job { write: a & 1 == 1, base: b as u32, stride: c as u32, rows };
+            to_map[0] = Some(verdict_map::Input::Job(job, w.map));
+        }
+        to_map[1] = verdict.map(|v| verdict_map::Input::Verdict(v.name.index, v.name.head, v.flat, v.last, w.map));
+        self.map.clock(&mut to_map, &[map_taken, popped == Some(Pop::MapDone)]);
 
         // Tokens.
         let mut to_store: [Option<token_store::Input>; 3] = Default::default();

@@ -64,12 +64,24 @@ numbered! {
         FirstRow,
         /// Share of values.
         Share,
-        /// Bits of K.
+        /// Flat rows are computed again.
+        Progressive,
+        /// Rows whose sum exceeds this are flat.
+        Threshold,
+        /// How MSBs and LSBs belong together.
+        Split,
+        /// Bits of K, or of its MSBs.
         BitsK,
-        /// Bits of V.
+        /// The same of V.
         BitsV,
-        /// Bits of Q.
+        /// The same of Q.
         BitsQ,
+        /// Bits of K's LSBs.
+        LsbsK,
+        /// The same of V.
+        LsbsV,
+        /// The same of Q.
+        LsbsQ,
         /// Of `arch::content`, by number, and of outputs: where head 0 begins.
         Base0,
         /// See `Base0`.
@@ -86,6 +98,12 @@ numbered! {
         Base6,
         /// See `Base0`.
         Base7,
+        /// See `Base0`.
+        Base8,
+        /// See `Base0`.
+        Base9,
+        /// See `Base0`.
+        Base10,
         /// Words to the next head.
         Stride0,
         /// See `Stride0`.
@@ -102,6 +120,12 @@ numbered! {
         Stride6,
         /// See `Stride0`.
         Stride7,
+        /// See `Stride0`.
+        Stride8,
+        /// See `Stride0`.
+        Stride9,
+        /// See `Stride0`.
+        Stride10,
     }
 }
 
@@ -114,6 +138,8 @@ numbered! {
         Factor,
         /// `command` of `importance_accumulator`: op `A`; heads (bit 0) and mean (bit 1) `B`; count `C`; gamma `D`
         Command,
+        /// `job` of `verdict_map`: write `A`, base `B`, stride `C`, rows `D`
+        Map,
         /// `head_load`: importance `A`
         HeadLoad,
         /// `select` of `survivor_select`, with a new list: keep `A`
@@ -146,6 +172,8 @@ numbered! {
         StoreDone,
         /// `head_read`
         HeadRead,
+        /// `done` of `verdict_map`
+        MapDone,
         /// A word of card memory
         Word,
         /// A word of host memory
@@ -168,6 +196,8 @@ numbered! {
         StoreCount,
         /// Of `head_read`.
         HeadImportance,
+        /// Rows of the layer that were computed again.
+        FlatRows,
         /// Channels on which a write failed.
         WriteErrors,
         /// A word of host memory could not be read (bit 0) or written (bit 1).

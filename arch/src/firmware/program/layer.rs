@@ -4,11 +4,13 @@ use super::check::offset;
 use super::jobs::READ;
 use super::{DETAIL, DIRTY, FACTORS, Firmware, HEADS, INNER, KEYS_SENT, LINK, LOADED, PARAMETERS, QUERIES_SENT, Word};
 use crate::content::Content;
-use crate::descriptor::{HeadFactors, Importance, Job, Mode, Opcode, PARAMETER_BYTES, Status};
+use crate::descriptor::{HeadFactors, Importance, Job, Mode, Opcode, PARAMETER_BYTES, Status, refetched_stride};
 use crate::firmware::names::{Field, Pop, Port, Push};
 use crate::token_store::{Op, QUERIES_REAL_BIT};
 
 const OPCODE: Opcode = Opcode::Layer;
+/// Rows that were computed again; nothing that a layer does afterwards uses it.
+const FLAT: u8 = 15;
 
 impl Firmware {
     pub(super) fn layer(&mut self) {
@@ -26,6 +28,7 @@ impl Firmware {
         self.lists();
         self.factors();
         self.a.pop(Pop::Done.at());
+        self.look(FLAT, Port::FlatRows);
         self.a.set(DIRTY, 1);
         self.flush();
         self.context(1, Word::NextLayer);
@@ -34,7 +37,7 @@ impl Firmware {
         self.tokens();
         self.heads();
         self.result();
-        self.a.set(DETAIL, 0);
+        self.a.copy(DETAIL, FLAT);
         self.a.jump(done);
         self.a.here(otherwise);
     }
@@ -154,7 +157,17 @@ impl Firmware {
         self.out(Field::FirstRow, 1);
         self.job_field(1, OPCODE, "keep_values");
         self.out(Field::Share, 1);
-        for (field, name) in [(Field::BitsK, "k_msb"), (Field::BitsV, "v_msb"), (Field::BitsQ, "q_msb")] {
+        for (field, name) in [
+            (Field::Progressive, "progressive"),
+            (Field::Threshold, "threshold_inverse"),
+            (Field::Split, "split"),
+            (Field::BitsK, "k_msb"),
+            (Field::BitsV, "v_msb"),
+            (Field::BitsQ, "q_msb"),
+            (Field::LsbsK, "k_lsb"),
+            (Field::LsbsV, "v_lsb"),
+            (Field::LsbsQ, "q_lsb"),
+        ] {
             self.parameter(1, name);
             self.out(field, 1);
         }
@@ -167,6 +180,9 @@ impl Firmware {
                 Content::Norms => "norm",
                 Content::Queries => "q_msb",
                 Content::QueryScales => "q_scale",
+                Content::KeyLsbs => "k_lsb",
+                Content::ValueLsbs => "v_lsb",
+                Content::QueryLsbs => "q_lsb",
             };
             self.parameter(1, &format!("{name}_base"));
             self.a.out(Field::Base0.at() + content as usize, 1);
@@ -174,9 +190,9 @@ impl Firmware {
             self.a.out(Field::Stride0.at() + content as usize, 1);
         }
         self.job_field(1, OPCODE, "output");
-        self.out(Field::Base7, 1);
+        self.out(Field::Base10, 1);
         self.job_field(1, OPCODE, "output_stride");
-        self.out(Field::Stride7, 1);
+        self.out(Field::Stride10, 1);
         self.push(Push::Layer);
     }
 
@@ -241,6 +257,16 @@ impl Firmware {
         let nothing = self.a.label();
         self.a.if_equal(8, 0, nothing);
         self.a.if_equal(9, 0, nothing);
+        // Which rows are computed again.
+        self.job_field(1, OPCODE, "write_refetched");
+        self.out(Field::A, 1);
+        self.job_field(1, OPCODE, "refetched");
+        self.out(Field::B, 1);
+        let stride = refetched_stride(&self.config);
+        self.a.set(1, stride.into());
+        self.out(Field::C, 1);
+        self.out(Field::D, 9);
+        self.push(Push::Map);
         self.a.set(3, 0);
         self.context(4, Word::Heads);
         let next = self.a.begin();
@@ -251,6 +277,7 @@ impl Firmware {
         self.push(Push::Factor);
         self.a.add_n(3, 3, 1);
         self.a.if_less(3, 4, next);
+        self.a.pop(Pop::MapDone.at());
         self.a.here(nothing);
     }
 
