@@ -20,7 +20,7 @@ use spatten_sim::csr;
 use spatten_sim::cycle::CycleModel;
 use spatten_testkit::Checks;
 use std::cell::RefCell;
-use walk::{Walk, cases, for_cases, work};
+use walk::{MET, Walk, cases, for_cases, work};
 
 /// Name of a stream of the model's ports, for messages.
 fn stream(port: usize, input: bool, channels: usize) -> String {
@@ -116,3 +116,23 @@ fn workloads_are_golden_and_every_cycle_of_rtl_is_the_models() {
     println!("{cycles} cycles, {beats} beats");
     checks.into_inner().finish_any();
 }
+
+/// The model alone is fast enough for many.
+#[test]
+fn the_model_gives_what_golden_gives() {
+    let checks = RefCell::new(Checks::new("chip_model"));
+    let coverage = RefCell::new(Coverage::default());
+    let configs = [ArchConfig::tiny(), ArchConfig::eighth(), ArchConfig::paper()];
+    for_cases(400, cases(3), |(number, params)| {
+        let (config, coverage) = (&configs[*number], &mut *coverage.borrow_mut());
+        let (trace, plan) = work(params, coverage);
+        let mut board = Board::new(config, Chip::new(config)).unwrap();
+        let mut walk = Walk::new(&mut board, config, 3, trace, &plan).unwrap();
+        walk.run(&mut board, &mut checks.borrow_mut(), coverage);
+        walk.card.end(&mut board).unwrap();
+    });
+    println!("{:?}", coverage.borrow());
+    coverage.into_inner().require(&MET);
+    checks.into_inner().finish_any();
+}
+

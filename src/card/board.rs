@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 /// Cycles from a word's address to the word, where nobody says otherwise.
 pub const LATENCY_CYCLES: u64 = 40;
 /// Cycles in which nothing moves on any port, after which nothing more is expected to.
-const PATIENCE_CYCLES: u64 = 1_000_000;
+const PATIENCE_CYCLES: u64 = 100_000;
 /// log2 of the entries of both rings.
 const LEVEL: u32 = 4;
 /// Where the host has its rings.

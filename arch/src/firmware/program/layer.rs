@@ -257,7 +257,10 @@ impl Firmware {
         let nothing = self.a.label();
         self.a.if_equal(8, 0, nothing);
         self.a.if_equal(9, 0, nothing);
-        // Which rows are computed again.
+        // Which rows are computed again: only then do verdicts come.
+        let (plain, told) = (self.a.label(), self.a.label());
+        self.parameter(6, "progressive");
+        self.a.if_equal(6, 0, plain);
         self.job_field(1, OPCODE, "write_refetched");
         self.out(Field::A, 1);
         self.job_field(1, OPCODE, "refetched");
@@ -267,6 +270,7 @@ impl Firmware {
         self.out(Field::C, 1);
         self.out(Field::D, 9);
         self.push(Push::Map);
+        self.a.here(plain);
         self.a.set(3, 0);
         self.context(4, Word::Heads);
         let next = self.a.begin();
@@ -277,7 +281,9 @@ impl Firmware {
         self.push(Push::Factor);
         self.a.add_n(3, 3, 1);
         self.a.if_less(3, 4, next);
+        self.a.if_equal(6, 0, told);
         self.a.pop(Pop::MapDone.at());
+        self.a.here(told);
         self.a.here(nothing);
     }
 
