@@ -15,7 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import flow
 import fmax
+import meant
+import synth
 
 LATE = 3  # scripts/fmax.py's status when a tool gave no answer in time
 BLOCKS = ["dot_product", "softmax", "top_k", "multiply_value", "matrix_fetcher"]
@@ -72,11 +75,13 @@ def measure(spatten, arch, block, part, freq, seeds, timeout):
     folder = Path("target/rtl") / arch / block
     subprocess.run([spatten, "rtl", "--arch", arch, "--block", block, "-o", folder], check=True)
     placed = [seed for seed in seeds if place(folder, block, part, freq, [seed], timeout)]
+    late = [seed for seed in seeds if seed not in placed]
     if not placed:
-        sys.exit(f"{block} on {part}: no seed was placed within {timeout:g} s (--timeout)")
+        counted, kept = synth.synthesise(folder, block, "ecp5")
+        there, _ = meant.compare(flow.sources(folder), block, json.loads((kept / "netlist.json").read_text()))
+        return {"cells": counted["cells"], "meant": there, "tool": counted["tool"], "runs": [], "late": late}
     # All of them are kept by now: for what is the slowest of them.
-    result = place(folder, block, part, freq, placed, timeout)
-    return {**result, "late": [seed for seed in seeds if seed not in placed]}
+    return {**place(folder, block, part, freq, placed, timeout), "late": late}
 
 
 def measure_parts(spatten, arch, block, *rest):
@@ -121,7 +126,7 @@ def main():
     text += "".join(row(block, results) for block, results in table.items())
     text += "\nThe slowest path of the slowest seed:\n\n"
     for block, results in table.items():
-        text += "".join(f"- `{block}` on {part}: {result['slowest']}\n" for part, result in results.items())
+        text += "".join(f"- `{block}` on {part}: {result.get('slowest', 'not placed')}\n" for part, result in results.items())
     text += f"\nSynthesis: {' '.join(next(iter(table[next(iter(table))].values()))['tool'].split()[:2])}; placement: see `setup.sh`.\n"
     given.out.write_text(text)
     slow = [f"{block} on {part}: {run['fmax_mhz']} MHz with seed {run['seed']}" for block, results in table.items()
