@@ -124,6 +124,10 @@ def main():
         arch=given.arch, freq=given.freq, ratios=ratios(),
         parts=" | MHz on ".join(f"{part} (seeds {given.seeds})" for part in fmax.PARTS), ways=" | ".join("---" for _ in fmax.PARTS))
     text += "".join(row(block, results) for block, results in table.items())
+    late = [f"{block} on {part}: seed {seed}" for block, results in table.items()
+            for part, result in results.items() for seed in result["late"]]
+    if late:
+        text += "\nNot placed: there was no answer within the given `--timeout`; `make fmax-table` places these and nothing else.\n"
     text += "\nThe slowest path of the slowest seed:\n\n"
     for block, results in table.items():
         text += "".join(f"- `{block}` on {part}: {result.get('slowest', 'not placed')}\n" for part, result in results.items())
@@ -131,8 +135,6 @@ def main():
     given.out.write_text(text)
     slow = [f"{block} on {part}: {run['fmax_mhz']} MHz with seed {run['seed']}" for block, results in table.items()
             for part, result in results.items() for run in result["runs"] if run["fmax_mhz"] < given.freq]
-    late = [f"{block} on {part}: seed {seed}" for block, results in table.items()
-            for part, result in results.items() for seed in result["late"]]
     print(f"{given.out}: {len(table)} blocks" + "".join(f"\nBELOW {given.freq:g}: {line}" for line in slow)
           + "".join(f"\nNOT PLACED: {line}" for line in late))
     sys.exit(1 if slow or late else 0)
