@@ -77,7 +77,7 @@ block: ## everything of one block: unit tests, co-simulation, lint, cells (B=top
 		(cd target/rtl/$$arch/$(B) && verilator --lint-only -Wall -f files.f --top-module $(B)); \
 		scripts/synth.py target/rtl/$$arch/$(B) $(B); done
 
-block-table: build ## every block: lines, modules, beats checked by the last tests, cells at eighth, time
+block-table: build ## every block: lines, modules, beats checked by the last tests, cells at eighth, time (half an hour; goes on)
 	@scripts/block_table.py $(SPATTEN)
 
 synth: rtl-block ## cells of one block on ECP5, refusing latches and loops (B=block, ARCH=eighth)
@@ -92,7 +92,7 @@ fmax: rtl-block ## clock frequency of one block, placed and routed on ECP5 (B=bl
 	@sh setup.sh fmax
 	@scripts/fmax.py $(RTL) $(B) --freq $(FREQ) --seeds $(SEEDS) --json $(RTL)/fmax.json
 
-fmax-table: build ## place and route of the blocks that set the clock, three seeds each; rewrites docs/fmax.md (an hour)
+fmax-table: build ## place and route of the blocks that set the clock, three seeds each; rewrites docs/fmax.md (hours; goes on)
 	@sh setup.sh fmax
 	@scripts/fmax_table.py $(SPATTEN) --freq $(FREQ)
 

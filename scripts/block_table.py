@@ -3,8 +3,9 @@
 
     scripts/block_table.py target/release/spatten
 
-Beats come from target/beats, which the co-simulations write; cells from scripts/synth.py at `eighth` (cached); the time is
-the first line of the block's cycle formula, the line `# Timing` in its source.
+Beats come from target/beats, which the co-simulations write; cells from scripts/synth.py at `eighth` (cached, so a table that
+was stopped goes on where it was); the time is what stands behind `# Timing` in the block's source. What is made of whole blocks
+is not synthesised: flat, yosys has no answer after half an hour, and each part has its own row.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = ["lut4", "ff", "dsp", "bram", "lutram"]
+COMPOSED = ["attention_core", "layer_engine"]
 
 
 def blocks(spatten):
@@ -51,7 +53,7 @@ def cells(spatten, name):
     subprocess.run([spatten, "rtl", "--arch", "eighth", "--block", name, "-o", folder], check=True)
     report = folder / "synth.json"
     subprocess.run([ROOT / "scripts/synth.py", folder, name, "--json", report], check=True, stdout=subprocess.DEVNULL)
-    return json.loads(report.read_text())
+    return json.loads(report.read_text())["cells"]
 
 
 def main():
@@ -59,10 +61,10 @@ def main():
     print("| block | source lines | modules | kernel lines | text lines | beats | values | LUT | FF | DSP | BRAM | LUT RAM | time |")
     print("| --- " * 13 + "|")
     for name, modules, kernel, text in blocks(spatten):
-        count = cells(spatten, name)
-        numbers = [count["cells"][c] for c in CELLS]
+        numbers = ["-"] * len(CELLS) if name in COMPOSED else [cells(spatten, name)[c] for c in CELLS]
         row = [name, source_lines(name), modules, kernel, text, *beats(name), *numbers, timing(name)]
-        print("| " + " | ".join(f"{x:,}" if isinstance(x, int) else x for x in row) + " |")
+        print("| " + " | ".join(f"{x:,}" if isinstance(x, int) else x for x in row) + " |", flush=True)
+    print(f"\n-: {' and '.join(COMPOSED)} are not synthesised flat (more than half an hour); their parts are above.")
 
 
 if __name__ == "__main__":

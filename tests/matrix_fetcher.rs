@@ -326,29 +326,73 @@ fn dense<'a>(config: &'a ArchConfig, plane: Plane, first: u16, rows: u16, answer
     Run { config, memory, answers, listed: vec![Listed { plane, tag: 3, tokens }] }
 }
 
+/// Cycles of a job of dense rows, from the job's acceptance to its last word, by the documented formula; and those to the
+/// first chunk's description.
+fn documented(config: &ArchConfig, plane: &Plane, first: u16, rows: u16, latency: u64) -> (u64, u64) {
+    let (lanes, granules) = (config.channels, config.channel_bytes / GRANULE_BYTES);
+    let (bits, split) = (plane.element.bits as usize, plane.split());
+    let (number, chunks) = (usize::from(first) << split, usize::from(rows) << split);
+    let steps = chunks.div_ceil(lanes);
+    let (mut last, mut described) = (0, usize::MAX);
+    for lane in 0..lanes {
+        let own = chunks.saturating_sub(lane).div_ceil(lanes);
+        if own == 0 {
+            (last, described) = (last.max(steps + 11), described.min(1));
+            continue;
+        }
+        let skip = (number + lane) / lanes * bits % granules;
+        let (words, opening) = ((skip + own * bits).div_ceil(granules), (skip + bits).div_ceil(granules));
+        // Chunks up to the one in which the last word begins: those behind it ask for nothing.
+        let asking = if words == opening { 1 } else { ((words - 1) * granules - skip) / bits + 1 };
+        let word = words.max(asking + opening - 1) + latency as usize + 17;
+        let chunk = (words + steps - own).max(steps + opening - 1) + 11;
+        (last, described) = (last.max(word).max(chunk), described.min(opening));
+    }
+    (last as u64, described as u64 + 10)
+}
+
 #[test]
 fn dense_rows_take_a_word_per_lane_and_cycle() {
     let mut checks = Checks::new("matrix_fetcher_cycles");
+    let mut coverage = Coverage::default();
+    let mut rng = Rng::new(seed(0xde));
+    const EACH: usize = 6;
     for config in configurations() {
         let verilog = verilog(&design("matrix_fetcher", &config));
         let (granules, start) = (config.channel_bytes / GRANULE_BYTES, config.words_in_flight as u64);
         for (bits, dim) in (1..=config.datapath_bits).flat_map(|bits| HEAD_DIMS.map(|dim| (bits, dim))) {
             let plane = Plane { base: 70, element: Element::whole(bits), dim, salt: 9 };
-            let latency = 1 + u64::from(bits % 3) * 4;
-            // Not the first rows, but rows that begin with a word.
-            let first = (config.channels * granules) as u16;
-            let run = dense(&config, plane, first, 256, Answers::After(latency));
-            let found = run.check(&verilog, Stalls::None).unwrap();
-            let bits = bits as usize;
-            let steps = (256 << plane.split()) / config.channels;
-            let words = steps * bits / granules;
-            // Chunks that are all in the last word cost no time behind it.
-            let behind = steps - 1 - (words - 1) * granules / bits;
-            let expected = words.max(steps - behind) as u64 + latency + 17;
-            let what = || format!("{} {bits} bits, dim {dim}: {steps} steps, {words} words", config.name);
-            checks.eq(found.seen.span(), expected, what);
-            let described = start + 10 + bits.div_ceil(granules) as u64;
-            checks.eq(found.first, [start + 12, described, start + 12 + latency + 5], what);
+            for number in 0..EACH {
+                let latency = 1 + (u64::from(bits) + number as u64) % 3 * 4;
+                // Rows that begin with a word on every channel, as many as fill every lane; and any.
+                let aligned = (config.channels * granules) as u16;
+                let (first, rows) = match number {
+                    0 => (aligned, 256),
+                    1 => (rng.below(1 << 12) as u16, 256),
+                    2 => (aligned, 1 + rng.below(300) as u16),
+                    3 => (rng.below(1 << 12) as u16, 1 + rng.below(config.channels as u64 + 2) as u16),
+                    _ => (rng.below(1 << 12) as u16, 1 + rng.below(300) as u16),
+                };
+                let run = dense(&config, plane, first, rows, Answers::After(latency));
+                let found = run.check(&verilog, Stalls::None).unwrap();
+                let (expected, described) = documented(&config, &plane, first, rows, latency);
+                let what = || format!("{} {bits} bits, dim {dim}: {rows} rows from {first}", config.name);
+                checks.eq(found.seen.span(), expected, what);
+                checks.eq(found.first, [start + 12, start + described, start + 12 + latency + 5], what);
+                let (chunk, chunks) = (usize::from(first) << plane.split(), usize::from(rows) << plane.split());
+                let (bits, lanes) = (bits as usize, config.channels);
+                let skip = chunk / lanes * bits % granules;
+                for (name, hit) in [
+                    ("begins within a word", skip > 0),
+                    ("opens two words", bits < granules && skip + bits > granules),
+                    ("begins between channels", chunk % lanes > 0),
+                    ("lane without chunk", chunks < lanes),
+                    ("last step not full", chunks > lanes && chunks % lanes > 0),
+                    ("chunks share words", chunks > lanes && bits < granules),
+                ] {
+                    coverage.add(name, u64::from(hit));
+                }
+            }
         }
         // So many cycles of the memory are hidden, and not one more, by a job of more words than there are places.
         let plane = Plane { base: 70, element: Element::whole(12), dim: 64, salt: 9 };
@@ -363,7 +407,15 @@ fn dense_rows_take_a_word_per_lane_and_cycle() {
         checks.eq(spans[0], words + hidden + 17, || format!("{}: memory that answers after {hidden}", config.name));
         checks.that(spans[1] > spans[0], || format!("{}: {spans:?}", config.name));
     }
-    checks.finish(configurations().len() as u64 * (12 * 4 * 2 + 2));
+    coverage.require(&[
+        "begins within a word",
+        "opens two words",
+        "begins between channels",
+        "lane without chunk",
+        "last step not full",
+        "chunks share words",
+    ]);
+    checks.finish(configurations().len() as u64 * (12 * 4 * 2 * EACH as u64 + 2));
 }
 
 #[test]

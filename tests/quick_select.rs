@@ -188,9 +188,9 @@ const RARE: [&str; 19] = [
     "a pass over less than a beat",
 ];
 
-/// Rows of every kind with every interesting k, among random ones, of at least `at_least` beats; the adversary's rows first,
-/// because they are made for the state of the generator.
-fn all_rows(shape: Shape, at_least: usize, rng: &mut Rng) -> Vec<Row> {
+/// Rows of every kind with every interesting k, the adversary's first, because they are made for the state of the generator;
+/// then rows of any length, kind and k, of at least `random` beats. Of how many, comes along.
+fn all_rows(shape: Shape, random: usize, rng: &mut Rng) -> (Vec<Row>, usize) {
     let mut generator = Lfsr::default();
     let mut all: Vec<Row> =
         [1, shape.keys / 2, shape.keys].map(|k| adversary(shape.keys, k, &mut generator)).into_iter().collect();
@@ -202,15 +202,15 @@ fn all_rows(shape: Shape, at_least: usize, rng: &mut Rng) -> Vec<Row> {
             }
         }
     }
-    let mut count: usize = all.iter().map(|r| beats(&r.scores, shape.lanes).len()).sum();
-    while count < at_least {
+    let mut count = 0;
+    while count < random {
         let n = rng.below(keys + 1) as usize;
         let kinds = rows::every_kind(n, shape.bits, rng);
         let scores = kinds[rng.below(kinds.len() as u64) as usize].clone();
         count += beats(&scores, shape.lanes).len();
         all.push(Row { scores, k: rng.below(n as u64 + 2) as usize });
     }
-    all
+    (all, count)
 }
 
 #[test]
@@ -220,11 +220,17 @@ fn equals_golden_and_its_cycle_model_under_every_stall() {
         let mut coverage = Coverage::default();
         let bits = spatten_arch::format::Formats::new(&config).probability.width();
         let shape = Shape { bits, lanes: config.topk_lanes, keys: config.keys_on_chip };
-        let rows = all_rows(shape, 10_000, &mut Rng::new(seed(1)));
+        let (rows, random) = all_rows(shape, 10_000, &mut Rng::new(seed(1)));
         cover(&rows, shape, &mut coverage);
         let bench = bench(verilog(&design("quick_select", &config)), &config.name, shape, &rows);
         let reports = run_all(&bench, rows.len(), &mut coverage);
         checks.eq(reports[0].span(), documented(&rows, shape.lanes), || config.name.clone());
+        let all: usize = rows.iter().map(|r| beats(&r.scores, shape.lanes).len()).sum();
+        for report in &reports {
+            checks.eq(&report.accepted[0], &("in".to_string(), all as u64), || report.run.clone());
+        }
+        println!("quick_select {}: {} rows of {all} beats, {random} of them random", config.name, rows.len());
+        checks.that(random >= 10_000, || format!("{}: {random} random beats", config.name));
         coverage.require(&RARE);
         coverage.require(&["bubble", "back-pressure", "stall"]);
     }
@@ -238,7 +244,7 @@ fn other_widths_and_lanes_than_the_named_ones() {
     // The cascade's importance; one lane; as many lanes as keys.
     for (bits, lanes, keys) in [(36, 4, 64), (5, 1, 16), (6, 16, 16), (5, 2, 32)] {
         let shape = Shape { bits, lanes, keys };
-        let rows = all_rows(shape, 500, &mut Rng::new(seed(2)));
+        let (rows, _) = all_rows(shape, 500, &mut Rng::new(seed(2)));
         let design = emit(hw::QuickSelect::new(bits as usize, lanes, keys)).unwrap();
         let name = format!("{lanes}x{bits}-{keys}");
         let reports = run_all(&bench(verilog(&design), &name, shape, &rows), rows.len(), &mut coverage);
@@ -276,7 +282,7 @@ fn every_row_of_up_to_five_scores_of_two_bits_with_every_k() {
 fn another_simulator_shows_the_same() {
     let config = replayed();
     let shape = Shape { bits: 13, lanes: config.topk_lanes, keys: config.keys_on_chip };
-    let rows = played(all_rows(shape, 300, &mut Rng::new(seed(4))));
+    let rows = played(all_rows(shape, 300, &mut Rng::new(seed(4))).0);
     let design = design("quick_select", &config);
     same_in_icarus(&bench(verilog(&design), &config.name, shape, &rows), &design, "quick_select");
 }
@@ -285,7 +291,7 @@ fn another_simulator_shows_the_same() {
 fn faults_are_caught() {
     let shape = Shape { bits: 5, lanes: 4, keys: 16 };
     let design = emit(hw::QuickSelect::new(5, 4, 16)).unwrap();
-    let rows = all_rows(shape, 300, &mut Rng::new(seed(3)));
+    let (rows, _) = all_rows(shape, 300, &mut Rng::new(seed(3)));
     faults_at_the_port_are_caught(&design, "out", "score", |verilog| bench(verilog, "4x5-16", shape, &rows));
     let check = |module: &str, from: &str, to: &str, what: &str| {
         caught(&bench(broken(&design, module, from, to), "4x5-16", shape, &rows), what);

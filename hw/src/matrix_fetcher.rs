@@ -36,9 +36,21 @@ use spatten_arch::layout::{ADDRESS_BITS, TOKEN_BITS};
 /// # Formats  id: lane, then slot, then (lowest part's top bit) the round of the slot
 /// # Timing   a step per cycle, and one cycle more for each job; a word per lane, channel and cycle. The first request of a beat of
 /// tokens is there 11 cycles after it is accepted, a word 5 cycles after its response: memory that answers within
-/// `words_in_flight` - 6 cycles costs no throughput. Where lanes want the same channel, or channels answer the same lane,
-/// they wait for each other (see [`Crossbar`]): at 16 lanes and random tokens, 0.55 to 0.6 words per lane and cycle. No
-/// request in the first `words_in_flight` cycles after reset.
+/// `words_in_flight` - 6 cycles costs no throughput. Where lanes want the same channel, or channels
+/// answer the same lane, they wait for each other (see [`Crossbar`]): at 16 lanes and random tokens, 0.55 to 0.6 words per lane
+/// and cycle. No request in the first `words_in_flight` cycles after reset.
+///
+/// A job of dense rows, from any `first` row on and as many as there are, at G granules per word and memory that answers after m
+/// cycles, takes from its acceptance on the most that any lane l takes, with c of the job's s steps for its chunks:
+///
+/// ```text
+/// z = floor(((first << split) + l) / lanes) * bits mod G    granules of its first word before its first chunk
+/// o = ceil((z + bits) / G)                                  words of its first chunk
+/// w = ceil((z + c * bits) / G)                              words of all
+/// a = floor(((w - 1) * G - z) / bits) + 1                   chunks up to the one that begins the last word; 1 where w = o
+/// max(w, a + o - 1) + m + 17                                cycles to its last word
+/// max(w + s - c, s + o - 1) + 11                            cycles to its last chunk; s + 11 where c = 0
+/// ```
 #[derive(LogicBlock)]
 pub struct MatrixFetcher {
     name: ModuleName,
