@@ -48,7 +48,7 @@ pub const BLOCKS: [Block; 29] = {
     [
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("controller", "runs descriptors; keeps contexts", "IV-A, Fig. 8", Planned, false),
-        block("layer_engine", "layers from memory to memory, without refetch", "IV-A, Fig. 8", Rtl, false),
+        block("layer_engine", "layers from memory to memory", "IV-A, Fig. 8", Rtl, false),
         block("layer_sequencer", "a layer to fetch jobs, rows and places of outputs", "IV-A, Fig. 8", Rtl, false),
         block("fetch_path", "matrix_fetcher and a converter per lane: token lists to operands", "IV-D", Rtl, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),
