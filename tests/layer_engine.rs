@@ -26,10 +26,12 @@ mod streams;
 mod tokens;
 
 use block::{broken, configurations, design, verilog, with_port_fault};
-use layers::{Case, Layers, Like};
+use layers::{Case, Layers, Like, Refetch};
 use memory::{Answers, insert};
 use spatten_arch::ArchConfig;
 use spatten_arch::config::MAX_HEADS;
+use spatten_arch::format::Formats;
+use spatten_arch::plan::Split;
 use spatten_sim::attention_core::Name;
 use spatten_sim::cosim::{Bits, Coverage, Stalls, Verilog, seed};
 use spatten_sim::cycle::CycleModel;
@@ -319,7 +321,7 @@ fn layers_from_memory_are_those_of_golden() {
         for (number, stalls) in Stalls::EVERY.into_iter().enumerate() {
             let answers = [Answers::After(20), Answers::Within(60), Answers::Anywhere(40)][number % 3];
             let mut layers = Layers::new(&config, seed(number as u64));
-            for _ in 0..16 {
+            for _ in 0..24 {
                 layers.add_random(48, &mut coverage);
             }
             layers.add_random(config.keys_on_chip.min(200), &mut coverage);
@@ -456,4 +458,40 @@ fn memory_and_multipliers_are_busy() {
     println!("layer_engine: paper, 12 heads of 1 row and 1024 keys: {} of {peak} words read", found.words);
     checks.that(found.words * 100 >= peak * 90, || format!("{} of {peak}", found.words));
     checks.finish(2);
+}
+
+#[test]
+fn a_refetch_costs_its_own_work() {
+    let mut checks = Checks::new("layer_engine_refetch");
+    let config = ArchConfig::paper();
+    let never = Formats::new(&config).threshold_inverse.max_raw() as u64;
+    let refetch = |threshold_inverse| {
+        let widths = Some([[8, 4], [12, 0], [12, 0]]);
+        Some(Refetch { threshold_inverse, split: Split::Balanced, of: [true, false, false], widths })
+    };
+    let run = |like: Like, threshold_inverse: u64| {
+        let mut layers = Layers::new(&config, 1);
+        layers.add(Like { refetch: refetch(threshold_inverse), ..like }, &mut Coverage::default());
+        let flat = layers.cases[0].verdicts.iter().filter(|(_, flat)| *flat).count();
+        (alone(&layers, &config, 40), flat)
+    };
+    for (inverse, least) in [(never, 95), (60 << 24, 95), (0, 95)] {
+        let (found, flat) = run(whole(4, 384, 384, 1 << 31), inverse);
+        println!(
+            "layer_engine: paper, 4 heads of 384 rows and keys, {flat} rows again: {} of {} cycles busy",
+            found.busy, found.cycles
+        );
+        checks.that(found.busy * 100 >= found.cycles * least, || format!("{flat}: {} of {}", found.busy, found.cycles));
+    }
+    // The next head's query waits for the outcome of this one, and a row that comes again for its LSBs.
+    for (inverse, least) in [(never, 75), (60 << 24, 55), (0, 55)] {
+        let (found, flat) = run(whole(12, 1, 1024, 1 << 31), inverse);
+        let peak = found.cycles * config.channels as u64;
+        println!(
+            "layer_engine: paper, 12 heads of 1 row and 1024 keys, {flat} again: {} of {peak} words read",
+            found.words
+        );
+        checks.that(found.words * 100 >= peak * least, || format!("{flat}: {} of {peak}", found.words));
+    }
+    checks.finish(6);
 }

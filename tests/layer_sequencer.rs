@@ -93,6 +93,20 @@ impl Work {
         }
     }
 
+    fn query_job(&mut self, factor: ScaleFactor, rows: usize) {
+        let keys = self.config.keys_on_chip;
+        let job = QueryJob { rows, factor, lsbs: false, keep: false, again: false, drop: false, keys };
+        self.outputs[2].push(Output::QueryJob(job));
+    }
+
+    /// The last thing that was said of a query.
+    fn said(&mut self) -> &mut QueryJob {
+        match self.outputs[2].last_mut() {
+            Some(Output::QueryJob(job)) => job,
+            other => panic!("{other:?} on `query_job`"),
+        }
+    }
+
     fn query_rows(&mut self, layer: &Layer, head: usize, factor: ScaleFactor, rows: std::ops::Range<usize>) {
         if rows.is_empty() {
             return;
@@ -102,12 +116,11 @@ impl Work {
             self.job(layer, Content::QueryScales, head, &list);
         }
         self.job(layer, Content::Queries, head, &list);
-        let job = QueryJob { rows: list.len(), factor, lsbs: false, keys: self.config.keys_on_chip };
-        self.outputs[2].push(Output::QueryJob(job));
+        self.query_job(factor, list.len());
     }
 
     /// What is fetched for flat rows of heads that share keys.
-    fn again(&mut self, layer: &Layer, number: usize, flat: &[(usize, usize)], factors: &[Factors]) {
+    fn again(&mut self, layer: &Layer, number: usize, flat: &[(usize, usize)], factors: &[Factors], kept: bool) {
         let Some(seen) = flat.iter().map(|&(_, index)| self.visible(layer, index)).max() else { return };
         let keys = self.keys[..seen].to_vec();
         for (content, bits) in [(Content::KeyLsbs, layer.lsb_bits[0]), (Content::ValueLsbs, layer.lsb_bits[1])] {
@@ -116,6 +129,11 @@ impl Work {
             }
         }
         for &(head, index) in flat {
+            if kept {
+                self.query_job(factors[head].logit, 1);
+                self.said().again = true;
+                continue;
+            }
             let list = [self.queries[index]];
             if layer.scaled {
                 self.job(layer, Content::QueryScales, head, &list);
@@ -124,8 +142,8 @@ impl Work {
             for (content, _) in kinds.into_iter().filter(|(_, needed)| *needed) {
                 self.job(layer, content, head, &list);
                 let lsbs = content == Content::QueryLsbs;
-                let job = QueryJob { rows: 1, factor: factors[head].logit, lsbs, keys: self.config.keys_on_chip };
-                self.outputs[2].push(Output::QueryJob(job));
+                self.query_job(factors[head].logit, 1);
+                self.said().lsbs = lsbs;
             }
         }
     }
@@ -208,7 +226,7 @@ impl Work {
                 .collect()
         };
         coverage.add("a single query", u64::from(rows == 1));
-        let mut ahead = false;
+        let (mut ahead, mut query_ahead) = (false, false);
         for (i, &head) in alive.iter().enumerate() {
             let first = i == 0 || groups[i] != groups[i - 1];
             let next = groups.get(i + 1).copied();
@@ -223,12 +241,25 @@ impl Work {
                     self.contents(&layer, groups[i], &of_values);
                 }
             }
-            self.query_rows(&layer, head, logit, 0..split);
+            if std::mem::take(&mut query_ahead) {
+                self.query_job(logit, 1);
+            } else {
+                self.query_rows(&layer, head, logit, 0..split);
+            }
+            let keeps = rows == 1 && layer.progressive && first && ends && goes_on.is_some() && layer.lsb_bits[2] == 0;
             if rows == 1 {
+                self.said().keep = keeps;
                 if first {
                     self.contents(&layer, groups[i], &of_values);
                 }
                 if let Some(next) = goes_on.filter(|_| layer.progressive) {
+                    if keeps {
+                        coverage.hit("a query that is kept");
+                        let said = self.outputs[2].len();
+                        self.query_rows(&layer, alive[i + 1], logit, 0..1);
+                        self.outputs[2].truncate(said);
+                        query_ahead = true;
+                    }
                     self.contents(&layer, next, &of_keys);
                     ahead = true;
                 }
@@ -240,7 +271,12 @@ impl Work {
                 self.query_rows(&layer, head, logit, split..rows);
             }
             if ends && layer.progressive {
-                self.again(&layer, groups[i], &flat_of(groups[i]), factors);
+                let again = flat_of(groups[i]);
+                self.again(&layer, groups[i], &again, factors, keeps);
+                if keeps && again.is_empty() {
+                    self.query_job(logit, 1);
+                    self.said().drop = true;
+                }
             }
         }
 
@@ -393,6 +429,7 @@ fn equals_the_layer_and_its_cycle_model_under_every_stall() {
         "keys that nobody needs",
         "queries behind the next head's keys",
         "partial beat of a list",
+        "a query that is kept",
         "no row again",
         "rows again",
         "rows again without LSBs",

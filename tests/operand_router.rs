@@ -165,7 +165,15 @@ impl<'a> Stimulus<'a> {
             let all = self.operands(dim.next_multiple_of(width));
             self.push(Content::QueryLsbs, &all);
             let factor = ScaleFactor { mantissa: 5, shift: 6 };
-            self.jobs.push(Input::Job(QueryJob { rows, factor, lsbs: true, keys: self.config.keys_on_chip }));
+            self.jobs.push(Input::Job(QueryJob {
+                rows,
+                factor,
+                lsbs: true,
+                keep: false,
+                again: false,
+                drop: false,
+                keys: self.config.keys_on_chip,
+            }));
             lsbs.copy_from_slice(&all[..dim]);
         }
         let operands = self.operands((rows * dim).next_multiple_of(width));
@@ -175,9 +183,21 @@ impl<'a> Stimulus<'a> {
         self.note("rows that are dropped", operands.len() > rows * dim);
         self.note("one row", rows == 1);
         let factor = ScaleFactor { mantissa: self.rng.below(1 << 18) as u32, shift: self.rng.below(64) as u32 };
-        self.jobs.push(Input::Job(QueryJob { rows, factor, lsbs: false, keys: self.config.keys_on_chip }));
+        let keep = self.with_lsbs && rows == 1 && self.rng.below(2) == 0;
+        let job =
+            QueryJob { rows, factor, lsbs: false, keep, again: false, drop: false, keys: self.config.keys_on_chip };
+        self.jobs.push(Input::Job(job));
+        let mut factors = vec![factor];
+        if keep {
+            let drop = self.rng.below(2) == 0;
+            self.note("a row that comes twice", !drop);
+            self.note("a row that was kept for nothing", drop);
+            let factor = ScaleFactor { mantissa: self.rng.below(1 << 18) as u32, shift: 7 };
+            self.jobs.push(Input::Job(QueryJob { factor, keep: false, again: !drop, drop, ..job }));
+            factors.extend(Some(factor).filter(|_| !drop));
+        }
         for (i, row) in operands.chunks_exact(dim).take(rows).enumerate() {
-            let factor = scales.get(i).map_or(factor, |&scale| {
+            let own = scales.get(i).map(|&scale| {
                 // Only 24 bits are a factor.
                 let (mantissa, shift) = HeadFactors::unpack(scale & 0xff_ffff);
                 ScaleFactor { mantissa, shift }
@@ -187,7 +207,10 @@ impl<'a> Stimulus<'a> {
                 row.iter().zip(&lsbs[i * dim..]).map(|(x, lsb)| x.wrapping_add(*lsb) & (u16::MAX >> (16 - bits)));
             let mut operands: Vec<i16> = sums.map(|x| (i32::from(x ^ sign) - i32::from(sign)) as i16).collect();
             operands.resize(128, 0);
-            self.out[5].push(Output::Query(dot_product::Query { operand_bits: bits, operands, factor }));
+            for &factor in &factors {
+                let (factor, operands) = (own.unwrap_or(factor), operands.clone());
+                self.out[5].push(Output::Query(dot_product::Query { operand_bits: bits, operands, factor }));
+            }
         }
     }
 
@@ -271,7 +294,9 @@ impl<'a> Stimulus<'a> {
 }
 
 /// What every run of random jobs has met.
-const RARE: [&str; 17] = [
+const RARE: [&str; 19] = [
+    "a row that comes twice",
+    "a row that was kept for nothing",
     "a row with LSBs",
     "bubble",
     "back-pressure",
@@ -595,7 +620,15 @@ fn fetched(config: &ArchConfig, memory: &Memory, jobs: &[Fetched]) -> Vec<Output
     let mut tokens: VecDeque<Tokens> =
         jobs.iter().flat_map(|job| Tokens::beats(&job.tokens, config.channels)).collect();
     let factor = ScaleFactor { mantissa: 0, shift: 0 };
-    let mut announced = Some(QueryJob { rows: jobs[4].tokens.len(), factor, lsbs: false, keys: config.keys_on_chip });
+    let mut announced = Some(QueryJob {
+        rows: jobs[4].tokens.len(),
+        factor,
+        lsbs: false,
+        keep: false,
+        again: false,
+        drop: false,
+        keys: config.keys_on_chip,
+    });
     let mut answers: Vec<VecDeque<(u32, Bits)>> = vec![VecDeque::new(); config.channels];
     let mut out = vec![];
     for _ in 0..5_000 {
@@ -648,8 +681,8 @@ fn faults_are_caught() {
     let config = ArchConfig::eighth();
     let design = design("operand_router", &config);
     // D = 16: four rows to a beat, scales of their own; D = 128: two beats to a row, two beats of value scales to a beat.
-    let narrow = Stimulus::new(&config, 0, true, 36).random(500);
-    let wide = Stimulus::new(&config, 3, false, 6).random(500);
+    let narrow = Stimulus::new(&config, 0, true, 56).random(1_000);
+    let wide = Stimulus::new(&config, 3, false, 16).random(1_000);
     for (stream, field) in [("query", "operands"), ("value_scales", "data")] {
         faults_at_the_port_are_caught(&design, stream, field, |verilog| wide.bench(verilog));
     }
@@ -658,7 +691,9 @@ fn faults_are_caught() {
     };
     check(&wide, "operand_router", "(tag == 4'd5)", "(tag == 4'd6)", "in_ready");
     // LSBs that are not added.
-    check(&narrow, "query_rows", "held_0_next = packer_out_data[191:0];", "held_0_next = held_0;", "query_operands");
+    // A row that was kept comes again with another's scale.
+    check(&narrow, "query_rows", "scale = held_scale;", "scale = scales_out_data[23:0];", "differs");
+    check(&narrow, "query_rows", "held_0_next = sums_0_sum;", "held_0_next = held_0;", "query_operands");
     check(
         &wide,
         "operand_router",
@@ -670,8 +705,8 @@ fn faults_are_caught() {
     check(&wide, "packer_18_2to4_2", "out_last = (word_last & ends);", "out_last = word_last;", "value_scales_last");
     check(&narrow, "packer_192_4to", "ends = ((left == 2'd0) | cut);", "ends = (left == 2'd0);", "differs");
     check(&narrow, "packer_24_2to", "ends = ((left == 1'd0) | cut);", "ends = (left == 1'd0);", "differs");
-    check(&narrow, "query_rows", " & ((~scaled) | scales_out_valid));", ");", "query_valid");
-    check(&narrow, "query_rows", "jobs_out_ready = (takes & ends);", "jobs_out_ready = takes;", "query_job_ready");
+    check(&narrow, "query_rows", "scale_there = ((~scaled) | scales_out_valid);", "scale_there = 1'd1;", "query_valid");
+    check(&narrow, "query_rows", "jobs_out_ready = (moves & ends);", "jobs_out_ready = moves;", "query_job_ready");
     check(&narrow, "scale_store", "read = ((|count) & room_available);", "read = (|count);", "differs");
     let full = broken(&design, "scale_store", "in_ready = (count < 10'd512);", "in_ready = 1'd1;");
     caught(&ahead(&config).bench_from(full, 2_000), "in_ready");

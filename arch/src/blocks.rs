@@ -49,7 +49,7 @@ pub const BLOCKS: [Block; 31] = {
         block("csr", "registers, doorbells, performance counters", "not in the paper; host interface", Rtl, false),
         block("chip", "registers, controller, tokens, layers, AXI: all of it", "IV-A, Fig. 8", Rtl, false),
         block("controller", "runs jobs: a small machine with a program", "IV-A, Fig. 8", Rtl, false),
-        block("layer_engine", "layers from memory to memory, without refetch", "IV-A, Fig. 8", Rtl, false),
+        block("layer_engine", "layers from memory to memory", "IV-A, Fig. 8", Rtl, false),
         block("layer_sequencer", "a layer to fetch jobs, rows and places of outputs", "IV-A, Fig. 8", Rtl, false),
         block("fetch_path", "matrix_fetcher and a converter per lane: token lists to operands", "IV-D", Rtl, false),
         block("matrix_fetcher", "turns token lists into memory beats and restores their order", "IV-D", Rtl, false),

@@ -547,6 +547,9 @@ impl Logic for LayerEngine {
         self.router.query_job_valid.next = self.sequencer.query_job_valid.val();
         self.sequencer.query_job_ready.next = self.router.query_job_ready.val();
         self.router.query_job_lsbs.next = self.sequencer.query_job_lsbs.val();
+        self.router.query_job_keep.next = self.sequencer.query_job_keep.val();
+        self.router.query_job_again.next = self.sequencer.query_job_again.val();
+        self.router.query_job_drop.next = self.sequencer.query_job_drop.val();
         self.router.query_job_rows.next = self.sequencer.query_job_rows.val();
         self.router.query_job_mantissa.next = self.sequencer.query_job_mantissa.val();
         self.router.query_job_shift.next = self.sequencer.query_job_shift.val();

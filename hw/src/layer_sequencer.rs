@@ -63,7 +63,7 @@ const ROW_BITS: usize = 24;
 /// | stream | goes to |
 /// | --- | --- |
 /// | `fetch`, `token` | the job and its tokens of `fetch_path`; the tag is the content |
-/// | `query_job` | how many query rows come with the next job of queries, and their factor |
+/// | `query_job` | how many query rows come with the next job of queries, and their factor; or what becomes of the row that was kept |
 /// | `row` | `row` of `attention_core` |
 /// | `plane` | where outputs of a head go, row i at place i; before its rows |
 /// | `accumulate` | the layer's rows, for the command to `importance_accumulator` |
@@ -185,6 +185,12 @@ pub struct LayerSequencer {
     pub query_job_shift: Wire<Out>,
     /// They are LSBs.
     pub query_job_lsbs: Signal<Out, Bit>,
+    /// The row is kept.
+    pub query_job_keep: Signal<Out, Bit>,
+    /// The row that was kept comes again.
+    pub query_job_again: Signal<Out, Bit>,
+    /// It is dropped.
+    pub query_job_drop: Signal<Out, Bit>,
     /// A pass is there.
     pub row_valid: Signal<Out, Bit>,
     /// It is taken.
@@ -370,6 +376,9 @@ impl LayerSequencer {
             query_job_mantissa: Wire::unsigned(mantissa),
             query_job_shift: Wire::unsigned(FACTOR_BITS - mantissa),
             query_job_lsbs: Default::default(),
+            query_job_keep: Default::default(),
+            query_job_again: Default::default(),
+            query_job_drop: Default::default(),
             row_valid: Default::default(),
             row_ready: Default::default(),
             row_visible: Wire::unsigned(bits_for(keys)),
@@ -642,6 +651,9 @@ impl Logic for LayerSequencer {
         self.query_job_mantissa.next = self.fetches.query_factor.val();
         self.query_job_shift.next = self.fetches.query_factor.val() >> self.mantissa_bits.val();
         self.query_job_lsbs.next = self.fetches.query_lsbs.val();
+        self.query_job_keep.next = self.fetches.query_keep.val();
+        self.query_job_again.next = self.fetches.query_again.val();
+        self.query_job_drop.next = self.fetches.query_drop.val();
         self.token_lists.command_valid.next = self.fetches.command_valid.val();
         self.fetches.command_ready.next = self.token_lists.command_ready.val();
         self.token_lists.command_queries.next = self.fetches.command_queries.val();

@@ -40,7 +40,8 @@ const BEATS: usize = 2;
 /// scales may be ahead of their queries.
 ///
 /// A job of query LSBs, which `query_job` announces with `lsbs`, is of one row: it does not come out, but is added to the row
-/// behind it. Its scale is that row's.
+/// behind it. Its scale is that row's. A row that may be needed again is announced with `keep`; when it has come out, the next
+/// `query_job` is of the same row, which comes `again` with its own scale if there are any, or is to `drop`.
 ///
 /// `dim` is log2(D) - 4; it and `scaled_queries` change only while nothing is inside, at the latest with the next beat.
 ///
@@ -98,6 +99,12 @@ pub struct OperandRouter {
     pub query_job_shift: Wire<In>,
     /// It is of LSBs.
     pub query_job_lsbs: Signal<In, Bit>,
+    /// Its only row is kept.
+    pub query_job_keep: Signal<In, Bit>,
+    /// The row that was kept comes again.
+    pub query_job_again: Signal<In, Bit>,
+    /// It does not.
+    pub query_job_drop: Signal<In, Bit>,
     /// Keys are there.
     pub keys_valid: Signal<Out, Bit>,
     /// They are taken.
@@ -227,6 +234,9 @@ impl OperandRouter {
             query_job_mantissa: Wire::unsigned(mantissa),
             query_job_shift: Wire::unsigned(granule - mantissa),
             query_job_lsbs: Default::default(),
+            query_job_keep: Default::default(),
+            query_job_again: Default::default(),
+            query_job_drop: Default::default(),
             keys_valid: Default::default(),
             keys_ready: Default::default(),
             keys_data: Wire::unsigned(beat * bits),
@@ -397,6 +407,9 @@ impl Logic for OperandRouter {
         self.query_rows.job_mantissa.next = self.query_job_mantissa.val();
         self.query_rows.job_shift.next = self.query_job_shift.val();
         self.query_rows.job_lsbs.next = self.query_job_lsbs.val();
+        self.query_rows.job_keep.next = self.query_job_keep.val();
+        self.query_rows.job_again.next = self.query_job_again.val();
+        self.query_rows.job_drop.next = self.query_job_drop.val();
         self.query_rows.in_valid.next = self.is[self.queries.val()].val() | self.is[self.query_lsbs.val()].val();
         self.query_rows.in_data.next = self.queue.out_data.val();
         self.query_rows.scales_valid.next = self.is[self.query_scales.val()].val();

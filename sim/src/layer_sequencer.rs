@@ -362,7 +362,10 @@ impl CycleModel for LayerSequencer {
             Some(layer) => self.fetches.issue(layer, next_head.as_ref(), flat.as_ref(), [keys, queries], command_room),
             None => None,
         };
-        let flat_fetched = self.layer.as_ref().is_some_and(|layer| self.fetches.takes_again(layer, command_room));
+        let flat_fetched = self
+            .layer
+            .as_ref()
+            .is_some_and(|layer| self.fetches.takes_again(layer, flat.is_some(), queries, command_room));
         let outcome = self.rows.tell().copied().filter(|_| self.fetches.takes_outcome());
         let flat_row = self.again.to_rows().copied().filter(|_| self.rows.takes_again());
         let (settled, most) = (self.again.settled(), self.again.most());
@@ -380,7 +383,7 @@ impl CycleModel for LayerSequencer {
             None => None,
         };
 
-        self.token_lists.clock(job.as_ref().map(|job| job.command), &self.lists, taken[1]);
+        self.token_lists.clock(job.as_ref().and_then(|job| job.command), &self.lists, taken[1]);
         if let Some(layer) = &self.layer {
             self.fetches.clock(
                 layer,

@@ -72,6 +72,12 @@ pub struct QueryJob {
     pub factor: ScaleFactor,
     /// It is of LSBs of the row behind it.
     pub lsbs: bool,
+    /// Its only row is kept.
+    pub keep: bool,
+    /// The row that was kept comes again.
+    pub again: bool,
+    /// It does not.
+    pub drop: bool,
     /// Keys on chip: the width of `rows` follows.
     pub keys: usize,
 }
@@ -83,6 +89,9 @@ impl Beat for QueryJob {
             Field::value("mantissa", self.factor.mantissa.into(), SCALE_MANTISSA_BITS),
             Field::value("shift", self.factor.shift.into(), 6),
             Field::flag("lsbs", self.lsbs),
+            Field::flag("keep", self.keep),
+            Field::flag("again", self.again),
+            Field::flag("drop", self.drop),
         ]
     }
 }
@@ -155,8 +164,9 @@ pub struct OperandRouter {
     jobs: Fifo<QueryJob>,
     /// Rows of the job that have left.
     row: usize,
-    /// What is added to the next row.
+    /// What is added to the next row, or comes again, and the scale of that.
     held: Vec<[i16; UNIT]>,
+    held_factor: ScaleFactor,
     /// What packers offer, by stream.
     offers: [Option<attention_core::Input>; OUTPUTS],
 }
@@ -185,6 +195,7 @@ impl OperandRouter {
             jobs: Fifo::new(JOBS),
             row: 0,
             held: vec![],
+            held_factor: ScaleFactor { mantissa: 0, shift: 0 },
             offers: Default::default(),
         };
         router.set(pins);
@@ -226,15 +237,29 @@ impl OperandRouter {
     pub fn exchange(
         &mut self,
         operands: Option<Operands>,
-        job: Option<QueryJob>,
+        announced: Option<QueryJob>,
         taken: [bool; OUTPUTS],
     ) -> [Option<attention_core::Input>; OUTPUTS] {
         // What moves is decided by the state before the edge.
         let took = |content: Content| stream(content).is_some_and(|stream| taken[stream]);
-        let lsbs =
-            if self.jobs.front().is_some_and(|job| job.lsbs) { self.rows.front(HEAD_DIMS[3] / UNIT) } else { None };
-        let (row_taken, ends) = (took(Content::Queries) || lsbs.is_some(), self.ends());
-        let scale_taken = took(Content::Queries) && self.pins.scaled_queries;
+        let job = |of: fn(&QueryJob) -> bool| self.jobs.front().is_some_and(of);
+        let front = self.rows.front(HEAD_DIMS[3] / UNIT).map(|(units, _)| units);
+        let [keeps, again, drops] = [job(|job| job.keep), job(|job| job.again), job(|job| job.drop)];
+        let lsbs = front.filter(|_| job(|job| job.lsbs));
+        let leaves = took(Content::Queries);
+        let (moves, ends) = (leaves || lsbs.is_some() || drops, self.ends());
+        let row_taken = lsbs.is_some() || (leaves && !again);
+        let scale_taken = leaves && !again && self.pins.scaled_queries;
+        if let Some(attention_core::Input::Query(query)) = self.offers[5].as_ref().filter(|_| leaves) {
+            self.held_factor = query.factor;
+        }
+        // As it leaves.
+        let kept = match &self.offers[5] {
+            Some(attention_core::Input::Query(query)) if leaves && keeps => {
+                query.operands.chunks(UNIT).map(|unit| std::array::from_fn(|i| unit[i])).collect()
+            }
+            _ => vec![],
+        };
         let ready = |packer: usize| self.packers[packer].ready(took(PACKED[packer]), false);
         let pops = self.queue.front().is_some_and(|(content, ..)| match content {
             Content::Keys | Content::Values | Content::KeyLsbs | Content::ValueLsbs => took(*content),
@@ -286,10 +311,10 @@ impl OperandRouter {
         let read = self.store.exchange(scale, reads);
         let words = self.stored.exchange(read, unpacks).map(|words| (words, false));
         self.scales.clock(words, scale_taken, ends);
-        self.jobs.clock(job, row_taken && ends);
-        if row_taken {
+        self.jobs.clock(announced, moves && ends);
+        if moves {
             self.row = if ends { 0 } else { self.row + 1 };
-            self.held = lsbs.map_or(vec![], |(units, _)| units);
+            self.held = lsbs.unwrap_or(kept);
         }
 
         for (stream, content) in STREAMS.into_iter().enumerate() {
@@ -322,13 +347,18 @@ impl OperandRouter {
                 attention_core::Input::Norms(cut(words, VALUE_NORM_BITS), last)
             }
             Content::Queries => {
-                let (mut units, _) = self.rows.front(HEAD_DIMS[3] / UNIT)?;
-                let job = self.jobs.front().filter(|job| !job.lsbs)?;
+                let job = self.jobs.front().filter(|job| !job.lsbs && !job.drop)?;
+                let mut units = match job.again {
+                    true => vec![[0; UNIT]; HEAD_DIMS[3] / UNIT],
+                    false => self.rows.front(HEAD_DIMS[3] / UNIT)?.0,
+                };
                 let up = 16 - self.bits;
                 for (operand, lsb) in units.iter_mut().flatten().zip(self.held.iter().flatten()) {
                     *operand = operand.wrapping_add(*lsb) << up >> up;
                 }
-                let factor = if self.pins.scaled_queries {
+                let factor = if self.pins.scaled_queries && job.again {
+                    self.held_factor
+                } else if self.pins.scaled_queries {
                     let (words, _) = self.scales.front(1)?;
                     let (mantissa, shift) = HeadFactors::unpack(words[0] & ((1 << QUERY_SCALE_BITS) - 1));
                     ScaleFactor { mantissa, shift }

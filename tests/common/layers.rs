@@ -63,6 +63,8 @@ pub struct Refetch {
     pub split: Split,
     /// K, V and Q are split.
     pub of: [bool; 3],
+    /// Bits of their MSBs and LSBs, or any.
+    pub widths: Option<[[u32; 2]; 3]>,
 }
 
 /// A tensor's planes, and what their elements are worth.
@@ -182,6 +184,8 @@ impl Layers {
             (_, 0) => [datapath, 0],
             _ => [2 + self.rng.below(datapath - 1), 0],
         });
+        let given = like.refetch.and_then(|refetch| refetch.widths);
+        let widths = given.map_or(widths, |widths| widths.map(|tensor| tensor.map(u64::from)));
         let (bits, lsb_bits) = (widths.map(|w| w[0] as u32), widths.map(|w| w[1] as u32));
         let (mut base, mut stride) = ([0; BASES], [0; BASES]);
         let size = config.channel_bytes;
@@ -394,6 +398,7 @@ impl Layers {
             threshold_inverse: inverses[rng.below(5) as usize],
             split: [Split::Floor, Split::Mid, Split::Balanced][rng.below(3) as usize],
             of: [rng.below(6) > 0, rng.below(3) == 0, rng.below(3) == 0],
+            widths: None,
         });
         let rows = left(rng, tokens - first_row);
         let like = Like {

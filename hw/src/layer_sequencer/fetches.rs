@@ -35,6 +35,8 @@ pub enum State {
     Next,
     /// Its query.
     Again,
+    /// The next head's query, of which nothing is said yet.
+    AheadQuery,
 }
 
 /// A job per content of each head: keys and values once for the heads that share them, then queries. Keys and values of the next
@@ -48,6 +50,10 @@ pub enum State {
 /// If `progressive`, the outcome of the first passes (`tell`) is waited for behind the last queries of heads that share keys. If a row
 /// is flat, LSBs of the first `visible` keys and values follow, and then the flat rows' queries, a job each (with LSBs, two: the
 /// LSBs first). A generation step fetches the next head's keys before it waits. At D = 128 nothing is fetched ahead.
+///
+/// A single row whose keys are no other row's, and whose query is not split, is not fetched again: `operand_router` keeps it until the
+/// outcome is known (`query_keep`, then `query_again` or `query_drop`). So the next head's query is fetched before that, and before
+/// its keys.
 ///
 /// # Timing   a content per cycle, one that is not needed included, as long as jobs are taken; two cycles more for each head
 #[derive(LogicBlock)]
@@ -137,6 +143,12 @@ pub struct Fetches {
     pub query_factor: Wire<Out>,
     /// It is of LSBs.
     pub query_lsbs: Signal<Out, Bit>,
+    /// The row is kept.
+    pub query_keep: Signal<Out, Bit>,
+    /// The row that was kept comes again.
+    pub query_again: Signal<Out, Bit>,
+    /// It is dropped.
+    pub query_drop: Signal<Out, Bit>,
     /// Tokens of the job.
     pub command_valid: Signal<Out, Bit>,
     /// They would be taken.
@@ -188,8 +200,18 @@ pub struct Fetches {
     is_query: Signal<Local, Bit>,
     waits: Signal<Local, Bit>,
     keeps_ahead: Signal<Local, Bit>,
+    /// The query at hand is kept; the next head's is fetched.
+    keeps: Signal<Local, Bit>,
+    query_ahead: Dff<Bit>,
+    of_next: Signal<Local, Bit>,
+    drops: Signal<Local, Bit>,
+    repeats: Signal<Local, Bit>,
+    keep: Wire<Local>,
+    once_more: Wire<Local>,
+    drop: Wire<Local>,
     factor: Wire<Local>,
     lsbs: Wire<Local>,
+    rows_of_job: Wire<Local>,
     now_above: Wire<Local>,
     now_reading: Wire<Local>,
     /// By tensor: reading of its MSBs.
@@ -275,6 +297,9 @@ impl Fetches {
             query_rows: Wire::unsigned(count),
             query_factor: Wire::unsigned(FACTOR_BITS),
             query_lsbs: Default::default(),
+            query_keep: Default::default(),
+            query_again: Default::default(),
+            query_drop: Default::default(),
             command_valid: Default::default(),
             command_ready: Default::default(),
             command_queries: Default::default(),
@@ -318,8 +343,17 @@ impl Fetches {
             is_query: Default::default(),
             waits: Default::default(),
             keeps_ahead: Default::default(),
+            keeps: Default::default(),
+            query_ahead: Default::default(),
+            of_next: Default::default(),
+            drops: Default::default(),
+            repeats: Default::default(),
+            keep: Wire::unsigned(1),
+            once_more: Wire::unsigned(1),
+            drop: Wire::unsigned(1),
             factor: Wire::unsigned(FACTOR_BITS),
             lsbs: Wire::unsigned(1),
+            rows_of_job: Wire::unsigned(count),
             now_above: Wire::unsigned(bits),
             now_reading: Wire::unsigned(READING_BITS),
             readings: vec_of(3, || Wire::unsigned(READING_BITS)),
@@ -346,7 +380,7 @@ impl Fetches {
             now_dim: Wire::unsigned(2),
             now_bits: Wire::unsigned(bits),
             jobs: Fifo::new(ADDRESS_BITS + 2 + 2 * bits + READING_BITS + tag, JOBS),
-            query_jobs: Fifo::new(count + FACTOR_BITS + 1, JOBS),
+            query_jobs: Fifo::new(count + FACTOR_BITS + 4, JOBS),
         }
     }
 }
@@ -370,6 +404,7 @@ impl Logic for Fetches {
             split,
             seen
         );
+        dff_setup!(self, clock, query_ahead);
         clock!(self, clock, table, jobs, query_jobs);
         self.jobs.reset.next = self.reset.val();
         self.query_jobs.reset.next = self.reset.val();
@@ -377,7 +412,10 @@ impl Logic for Fetches {
 
         // Which content, of which rows.
         self.again.next = self.state.q.val() == State::Again;
-        self.of_queries.next = (self.state.q.val() == State::Queries) | (self.state.q.val() == State::Again);
+        self.of_next.next = (self.state.q.val() == State::Ahead) | (self.state.q.val() == State::AheadQuery);
+        self.of_queries.next = (self.state.q.val() == State::Queries)
+            | (self.state.q.val() == State::Again)
+            | (self.state.q.val() == State::AheadQuery);
         self.is_query.next =
             (self.content.q.val() == self.queries.val()) | (self.content.q.val() == self.query_lsbs_content.val());
         self.single.next = self.counts[1].val() == 1;
@@ -390,7 +428,7 @@ impl Logic for Fetches {
             | (self.state.q.val() == State::Queries)
             | (self.state.q.val() == State::Lsbs)
             | (self.state.q.val() == State::Again)
-            | ((self.state.q.val() == State::Ahead) & self.head_valid.val() & self.head_first.val());
+            | (self.of_next.val() & self.head_valid.val() & self.head_first.val());
         self.needed.next = true;
         if (self.content.q.val() == self.key_scales.val())
             | (self.content.q.val() == self.value_scales.val())
@@ -413,7 +451,10 @@ impl Logic for Fetches {
         self.rooms.next = self.jobs.in_ready.val()
             & self.command_ready.val()
             & (self.query_jobs.in_ready.val() | !self.is_query.val());
-        self.issue.next = self.works.val() & self.needed.val() & self.rooms.val();
+        self.issue.next = self.works.val()
+            & self.needed.val()
+            & self.rooms.val()
+            & !((self.state.q.val() == State::Queries) & self.query_ahead.q.val());
         self.done.next = self.works.val() & (!self.needed.val() | self.rooms.val());
         self.part_done.next = self.done.val() & (self.content.q.val() == self.queries.val());
         self.row_done.next = self.again.val() & self.part_done.val();
@@ -453,7 +494,7 @@ impl Logic for Fetches {
             }
         }
         self.now_base.next = self.own[self.contents.val() - 1].val();
-        if self.state.q.val() == State::Ahead {
+        if self.of_next.val() {
             self.now_base.next = self.other[self.contents.val() - 1].val();
         }
         if self.again.val() {
@@ -538,30 +579,68 @@ impl Logic for Fetches {
             self.command_from.next = self.from.q.val() >> self.level.val();
             self.command_to.next = self.part_end.val();
         }
+        if self.state.q.val() == State::AheadQuery {
+            self.command_to.next = self.counts[1].val();
+        }
         if self.again.val() {
             self.command_from.next = self.again_index.val() >> self.level.val();
             self.command_to.next = self.again_index.val() + 1;
         }
+        // What is said of queries: of those that are fetched, or were ahead; of the one that was kept, in the end.
         self.lsbs.next = (self.content.q.val() == self.query_lsbs_content.val()).into();
-        self.query_jobs.in_valid.next = self.issue.val() & self.is_query.val();
-        self.query_jobs.in_data.next = (((self.factor.val() << 1) | self.lsbs.val()) << self.count_bits.val())
-            | (self.part_end.val() - self.from.q.val());
-        if self.again.val() {
-            self.query_jobs.in_data.next = (((self.factor.val() << 1) | self.lsbs.val()) << self.count_bits.val()) | 1;
+        self.keep.next = self.keeps.val().into();
+        self.once_more.next = self.repeats.val().into();
+        self.drop.next = 0.into();
+        self.query_jobs.in_valid.next = (self.works.val()
+            & self.needed.val()
+            & self.rooms.val()
+            & self.is_query.val()
+            & (self.state.q.val() != State::AheadQuery))
+            | self.drops.val()
+            | self.repeats.val();
+        self.rows_of_job.next = self.part_end.val() - self.from.q.val();
+        if self.again.val() | self.drops.val() | self.repeats.val() {
+            self.rows_of_job.next = 1.into();
         }
+        if self.drops.val() | self.repeats.val() {
+            self.lsbs.next = 0.into();
+            self.keep.next = 0.into();
+            self.drop.next = self.drops.val().into();
+        }
+        self.query_jobs.in_data.next =
+            (((((((((self.factor.val() << 1) | self.once_more.val()) << 1) | self.drop.val()) << 1)
+                | self.keep.val())
+                << 1)
+                | self.lsbs.val())
+                << self.count_bits.val())
+                | self.rows_of_job.val();
         self.query_valid.next = self.query_jobs.out_valid.val();
         self.query_jobs.out_ready.next = self.query_ready.val();
         self.query_rows.next = self.query_jobs.out_data.val();
         self.query_lsbs.next = self.query_jobs.out_data.val().get_bit(self.count_bits.val());
-        self.query_factor.next = self.query_jobs.out_data.val() >> (self.count_bits.val() + 1);
+        self.query_keep.next = self.query_jobs.out_data.val().get_bit(self.count_bits.val() + 1);
+        self.query_drop.next = self.query_jobs.out_data.val().get_bit(self.count_bits.val() + 2);
+        self.query_again.next = self.query_jobs.out_data.val().get_bit(self.count_bits.val() + 3);
+        self.query_factor.next = self.query_jobs.out_data.val() >> (self.count_bits.val() + 4);
 
         self.head_ready.next = self.state.q.val() == State::Take;
-        self.tell_ready.next = self.state.q.val() == State::Decide;
-        self.again_ready.next = self.row_done.val();
+        self.tell_ready.next = (self.state.q.val() == State::Decide) & self.query_jobs.in_ready.val();
+        self.drops.next = (self.state.q.val() == State::Decide)
+            & self.query_jobs.in_ready.val()
+            & self.tell_valid.val()
+            & !self.tell_any.val()
+            & self.keeps.val();
+        self.repeats.next = (self.state.q.val() == State::Next)
+            & self.query_jobs.in_ready.val()
+            & self.again_valid.val()
+            & self.keeps.val();
+        self.again_ready.next = self.row_done.val()
+            | ((self.state.q.val() == State::Next) & self.query_jobs.in_ready.val() & self.keeps.val());
         self.steps_before.next = (self.counts[1].val() - 1) >> self.step_level.val();
         // The first passes of the keys at hand are all fetched for; what is next may be ahead of their outcome.
         self.waits.next = self.progressive.val() & self.ends.q.val();
         self.keeps_ahead.next = self.waits.val() & self.single.val() & !self.closes.q.val() & (self.dim.val() != 3);
+        self.keeps.next = self.keeps_ahead.val() & self.first.q.val() & !self.lsb_bits[2].val().any();
         for i in 0..self.contents.val() {
             self.base[i].clock.next = self.clock.val();
             self.base[i].d.next = self.base[i].q.val();
@@ -574,6 +653,7 @@ impl Logic for Fetches {
                 if self.start.val() {
                     self.state.d.next = State::Take;
                     self.ahead.d.next = false;
+                    self.query_ahead.d.next = false;
                     self.split.d.next = self.counts[1].val();
                     if (self.counts[1].val() > self.longest.val()) & (self.dim.val() != 3) {
                         self.split.d.next = (self.steps_before.val() - 1) << self.step_level.val();
@@ -624,6 +704,10 @@ impl Logic for Fetches {
                                 self.state.d.next = State::Ahead;
                                 self.content.d.next = self.keys.val().into();
                             }
+                            if self.keeps.val() {
+                                self.state.d.next = State::AheadQuery;
+                                self.content.d.next = self.query_scales.val().into();
+                            }
                         }
                     }
                 }
@@ -634,6 +718,7 @@ impl Logic for Fetches {
                     if self.content.q.val() == self.queries.val() {
                         self.content.d.next = self.query_scales.val().into();
                         self.from.d.next = self.part_end.val();
+                        self.query_ahead.d.next = false;
                     }
                 }
                 if self.part_done.val() & self.values_left.q.val() {
@@ -688,7 +773,7 @@ impl Logic for Fetches {
             State::Decide => {
                 self.content.d.next = self.key_lsbs.val().into();
                 self.seen.d.next = self.tell_visible.val();
-                if self.tell_valid.val() {
+                if self.tell_valid.val() & self.query_jobs.in_ready.val() {
                     if self.tell_any.val() {
                         self.state.d.next = State::Lsbs;
                     } else {
@@ -709,8 +794,20 @@ impl Logic for Fetches {
             }
             State::Next => {
                 self.content.d.next = self.query_scales.val().into();
-                if self.again_valid.val() {
+                if self.repeats.val() {
+                    self.state.d.next = State::Take;
+                } else if self.again_valid.val() & !self.keeps.val() {
                     self.state.d.next = State::Again;
+                }
+            }
+            State::AheadQuery => {
+                if self.done.val() {
+                    self.content.d.next = self.queries.val().into();
+                    if self.content.q.val() == self.queries.val() {
+                        self.query_ahead.d.next = true;
+                        self.state.d.next = State::Ahead;
+                        self.content.d.next = self.keys.val().into();
+                    }
                 }
             }
             State::Again => {

@@ -15,7 +15,8 @@ const JOBS: usize = 4;
 const UNIT: usize = HEAD_DIMS[0];
 
 /// Cuts beats into rows, or collects rows from beats, and gives each row its scale: the job's, or the next of its own job of
-/// query scales if `scaled`. A row of a job with `lsbs` is added to the next one instead of leaving.
+/// query scales if `scaled`. A row of a job with `lsbs` is added to the next one instead of leaving. That of a job with `keep`
+/// leaves and is held: with `again` the next job is of it once more, with `drop` it is forgotten.
 ///
 /// # Timing   a row is on offer 1 cycle after the beat that completes it, if its job and its scale are known; one row per
 /// cycle, beats without a gap. A scale is known 4 cycles after its beat
@@ -35,6 +36,9 @@ pub(super) struct Queries {
     pub(super) job_mantissa: Wire<In>,
     pub(super) job_shift: Wire<In>,
     pub(super) job_lsbs: Signal<In, Bit>,
+    pub(super) job_keep: Signal<In, Bit>,
+    pub(super) job_again: Signal<In, Bit>,
+    pub(super) job_drop: Signal<In, Bit>,
     pub(super) in_valid: Signal<In, Bit>,
     pub(super) in_ready: Signal<Out, Bit>,
     /// Operands, as a beat has them.
@@ -70,8 +74,18 @@ pub(super) struct Queries {
     known: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     takes: Signal<Local, Bit>,
-    /// The row is held back, and what was.
+    /// The row is held back, and what was; or it is dropped.
     holds: Signal<Local, Bit>,
+    drops: Signal<Local, Bit>,
+    again: Signal<Local, Bit>,
+    held_scale: Reg,
+    leaves: Signal<Local, Bit>,
+    flags: Vec<Wire<Local>>,
+    lsbs: Signal<Local, Bit>,
+    keep: Signal<Local, Bit>,
+    drop: Signal<Local, Bit>,
+    scale_there: Signal<Local, Bit>,
+    moves: Signal<Local, Bit>,
     there: Signal<Local, Bit>,
     held: Vec<Reg>,
     sums: Vec<LaneSum>,
@@ -97,6 +111,9 @@ impl Queries {
             job_mantissa: Wire::unsigned(mantissa),
             job_shift: Wire::unsigned(scale - mantissa),
             job_lsbs: Default::default(),
+            job_keep: Default::default(),
+            job_again: Default::default(),
+            job_drop: Default::default(),
             in_valid: Default::default(),
             in_ready: Default::default(),
             in_data: Wire::unsigned(units * UNIT * bits),
@@ -117,7 +134,7 @@ impl Queries {
             mantissa_bits: Param::new(mantissa),
             row_units: Param::new(HEAD_DIMS[3] / UNIT),
             row_bits: Param::new(row_bits),
-            jobs: Fifo::new(row_bits + scale + 1, JOBS),
+            jobs: Fifo::new(row_bits + scale + 4, JOBS),
             lsbs_at: Param::new(row_bits + scale),
             rows: Wire::unsigned(row_bits),
             job_scale: Wire::unsigned(scale),
@@ -130,6 +147,16 @@ impl Queries {
             ends: Default::default(),
             takes: Default::default(),
             holds: Default::default(),
+            drops: Default::default(),
+            again: Default::default(),
+            held_scale: Reg::unsigned(scale),
+            leaves: Default::default(),
+            flags: vec_of(4, || Wire::unsigned(1)),
+            lsbs: Default::default(),
+            keep: Default::default(),
+            drop: Default::default(),
+            scale_there: Default::default(),
+            moves: Default::default(),
             there: Default::default(),
             held: vec_of(HEAD_DIMS[3] / UNIT, || Reg::unsigned(UNIT * bits)),
             sums: vec_of(HEAD_DIMS[3] / UNIT, || LaneSum::new(UNIT, bits)),
@@ -142,7 +169,7 @@ impl Queries {
 impl Logic for Queries {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, row);
+        dff_setup!(self, clock, row, held_scale);
         clock!(self, clock, jobs, packer, store, scales);
         self.jobs.reset.next = self.reset.val();
         self.packer.reset.next = self.reset.val();
@@ -151,15 +178,21 @@ impl Logic for Queries {
 
         self.jobs.in_valid.next = self.job_valid.val();
         self.job_ready.next = self.jobs.in_ready.val();
-        self.jobs.in_data.next = (((self.job_shift.val() << self.mantissa_bits.val()) | self.job_mantissa.val())
-            << self.row_bits.val())
+        self.flags[0].next = self.job_lsbs.val().into();
+        self.flags[1].next = self.job_keep.val().into();
+        self.flags[2].next = self.job_drop.val().into();
+        self.flags[3].next = self.job_again.val().into();
+        self.jobs.in_data.next = (((self.flags[3].val() << 3)
+            | (self.flags[2].val() << 2)
+            | (self.flags[1].val() << 1)
+            | self.flags[0].val())
+            << self.lsbs_at.val())
+            | (((self.job_shift.val() << self.mantissa_bits.val()) | self.job_mantissa.val()) << self.row_bits.val())
             | self.job_rows.val();
-        if self.job_lsbs.val() {
-            self.jobs.in_data.next = (((self.job_shift.val() << self.mantissa_bits.val()) | self.job_mantissa.val())
-                << self.row_bits.val())
-                | self.job_rows.val()
-                | (1 << self.lsbs_at.val());
-        }
+        self.lsbs.next = self.jobs.out_data.val().get_bit(self.lsbs_at.val());
+        self.keep.next = self.jobs.out_data.val().get_bit(self.lsbs_at.val() + 1);
+        self.again.next = self.jobs.out_data.val().get_bit(self.lsbs_at.val() + 3);
+        self.drop.next = self.jobs.out_data.val().get_bit(self.lsbs_at.val() + 2);
         self.rows.next = self.jobs.out_data.val();
         self.job_scale.next = self.jobs.out_data.val() >> self.row_bits.val();
 
@@ -186,18 +219,22 @@ impl Logic for Queries {
 
         // A row leaves with its scale; what lies behind the job's last one leaves both packers with it.
         self.there.next = self.packer.out_valid.val() & self.jobs.out_valid.val();
-        self.holds.next = self.there.val() & self.jobs.out_data.val().get_bit(self.lsbs_at.val());
-        self.known.next = self.there.val()
-            & !self.jobs.out_data.val().get_bit(self.lsbs_at.val())
-            & (!self.scaled.val() | self.scales.out_valid.val());
+        self.scale_there.next = !self.scaled.val() | self.scales.out_valid.val();
+        self.holds.next = self.there.val() & self.lsbs.val();
+        self.drops.next = self.jobs.out_valid.val() & self.drop.val();
+        self.known.next =
+            (self.there.val() & !self.lsbs.val() & !self.drop.val() & !self.again.val() & self.scale_there.val())
+                | (self.jobs.out_valid.val() & self.again.val());
+        self.leaves.next = self.known.val() & self.out_ready.val();
+        self.moves.next = self.holds.val() | self.drops.val() | self.leaves.val();
         self.ends.next = (self.row.q.val() + 1) == self.rows.val();
-        self.takes.next = self.holds.val() | (self.known.val() & self.out_ready.val());
+        self.takes.next = self.holds.val() | (self.leaves.val() & !self.again.val());
         self.packer.out_ready.next = self.takes.val();
         self.packer.cut.next = self.ends.val();
-        self.scales.out_ready.next = self.known.val() & self.out_ready.val() & self.scaled.val();
+        self.scales.out_ready.next = self.leaves.val() & !self.again.val() & self.scaled.val();
         self.scales.cut.next = self.ends.val();
-        self.jobs.out_ready.next = self.takes.val() & self.ends.val();
-        if self.takes.val() {
+        self.jobs.out_ready.next = self.moves.val() & self.ends.val();
+        if self.moves.val() {
             self.row.d.next = self.row.q.val() + 1;
             if self.ends.val() {
                 self.row.d.next = 0.into();
@@ -209,14 +246,17 @@ impl Logic for Queries {
         self.out_valid.next = self.known.val();
         for i in 0..self.row_units.val() {
             self.sums[i].a.next = self.packer.out_data[i].val();
+            if self.again.val() {
+                self.sums[i].a.next = 0.into();
+            }
             self.sums[i].b.next = self.held[i].q.val();
             self.held[i].clock.next = self.clock.val();
             self.held[i].d.next = self.held[i].q.val();
-            if self.takes.val() {
+            if self.moves.val() {
                 self.held[i].d.next = 0.into();
             }
-            if self.holds.val() {
-                self.held[i].d.next = self.packer.out_data[i].val();
+            if self.holds.val() | (self.leaves.val() & self.keep.val()) {
+                self.held[i].d.next = self.sums[i].sum.val();
             }
             if self.reset.val() {
                 self.held[i].d.next = 0.into();
@@ -229,6 +269,12 @@ impl Logic for Queries {
         self.scale.next = self.job_scale.val();
         if self.scaled.val() {
             self.scale.next = self.scales.out_data[0].val();
+            if self.again.val() {
+                self.scale.next = self.held_scale.q.val();
+            }
+        }
+        if self.leaves.val() {
+            self.held_scale.d.next = self.scale.val();
         }
         self.out_mantissa.next = self.scale.val();
         self.out_shift.next = self.scale.val() >> self.mantissa_bits.val();

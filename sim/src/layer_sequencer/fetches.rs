@@ -25,13 +25,14 @@ enum State {
     Lsbs,
     Next,
     Again,
+    AheadQuery,
 }
 
 /// A job, its tokens, and the rows of queries that it brings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Issue {
-    pub job: fetch_path::Job,
-    pub command: Command,
+    pub job: Option<fetch_path::Job>,
+    pub command: Option<Command>,
     pub query_job: Option<QueryJob>,
 }
 
@@ -49,6 +50,7 @@ pub(super) struct Fetches {
     /// Keys that they see.
     seen: usize,
     ahead: bool,
+    query_ahead: bool,
     second: bool,
     /// Values come behind the only query.
     values_left: bool,
@@ -70,6 +72,7 @@ impl Fetches {
             heads: vec![None; MAX_HEADS],
             seen: 0,
             ahead: false,
+            query_ahead: false,
             second: false,
             values_left: false,
             from: 0,
@@ -105,7 +108,7 @@ impl Fetches {
         match self.state {
             State::Idle | State::Take | State::Decide | State::Next => false,
             State::Own | State::Queries | State::Lsbs | State::Again => true,
-            State::Ahead => next.is_some_and(|head| head.first),
+            State::Ahead | State::AheadQuery => next.is_some_and(|head| head.first),
         }
     }
 
@@ -127,11 +130,25 @@ impl Fetches {
 
     /// An outcome is taken where one is there.
     pub(super) fn takes_outcome(&self) -> bool {
-        self.state == State::Decide
+        self.state == State::Decide && self.query_jobs.ready()
+    }
+
+    /// The next head's keys may be ahead of the outcome of this one.
+    fn keeps_ahead(&self, layer: &Layer, queries: usize) -> bool {
+        let waits = self.head.is_some_and(|head| head.ends && !head.closes);
+        layer.progressive && waits && queries == 1 && layer.dim != 3
+    }
+
+    /// The query at hand is kept until then.
+    fn keeps(&self, layer: &Layer, queries: usize) -> bool {
+        self.keeps_ahead(layer, queries) && self.head.is_some_and(|head| head.first) && layer.lsb_bits[2] == 0
     }
 
     /// The flat row on offer is done with.
-    pub(super) fn takes_again(&self, layer: &Layer, command_room: bool) -> bool {
+    pub(super) fn takes_again(&self, layer: &Layer, again: bool, queries: usize, command_room: bool) -> bool {
+        if self.state == State::Next && self.keeps(layer, queries) {
+            return again && self.query_jobs.ready();
+        }
         self.state == State::Again
             && Content::ALL[self.content] == Content::Queries
             && self.done(layer, None, command_room)
@@ -154,7 +171,7 @@ impl Fetches {
             return None;
         }
         let head = match self.state {
-            State::Ahead => next?,
+            State::Ahead | State::AheadQuery => next?,
             State::Again => self.heads[again?.0.head].as_ref()?,
             _ => self.head.as_ref()?,
         };
@@ -182,17 +199,18 @@ impl Fetches {
             (State::Again, Some((name, _))) => {
                 Command { list: 1, from: name.index / self.lanes, to: name.index + 1, single: true }
             }
+            (State::AheadQuery, _) => Command { list: 1, from: 0, to: counts[1], single: false },
             (State::Lsbs, _) => Command { list: 0, from: 0, to: self.seen, single: false },
             _ => Command { list: 0, from: 0, to: counts[0], single: false },
         };
         let rows = if self.state == State::Again { 1 } else { end.saturating_sub(self.from) };
         let lsbs = content == Content::QueryLsbs;
-        let query_job = (lsbs || content == Content::Queries).then_some(QueryJob {
-            rows,
-            factor: head.logit,
-            lsbs,
-            keys: self.keys,
-        });
+        let keep = self.keeps(layer, counts[1]);
+        let query_job = QueryJob { rows, factor: head.logit, lsbs, keep, again: false, drop: false, keys: self.keys };
+        let said = (lsbs || content == Content::Queries) && self.state != State::AheadQuery;
+        let query_job = said.then_some(query_job);
+        let fetched = self.state == State::Queries && self.query_ahead;
+        let (job, command) = ((!fetched).then_some(job), (!fetched).then_some(command));
         Some(Issue { job, command, query_job })
     }
 
@@ -212,13 +230,27 @@ impl Fetches {
     ) {
         let done = self.done(layer, next, command_room);
         let end = self.end(counts[1]);
-        self.jobs.clock(issued.map(|issue| issue.job), taken[0]);
-        self.query_jobs.clock(issued.and_then(|issue| issue.query_job), taken[1]);
+        // What becomes of a query that was kept.
+        let keeps = self.keeps(layer, counts[1]);
+        let repeats = self.state == State::Next && keeps && self.takes_again(layer, again.is_some(), counts[1], true);
+        let drop = keeps && outcome == Some(None);
+        let factor = self.head.map(|head| head.logit).filter(|_| repeats || drop);
+        let kept = factor.map(|factor| QueryJob {
+            rows: 1,
+            factor,
+            lsbs: false,
+            keep: false,
+            again: repeats,
+            drop,
+            keys: self.keys,
+        });
+        self.jobs.clock(issued.and_then(|issue| issue.job), taken[0]);
+        self.query_jobs.clock(issued.and_then(|issue| issue.query_job).or(kept), taken[1]);
         let (closes, ends) = self.head.map_or((false, false), |head| (head.closes, head.ends));
         let single = counts[1] == 1;
         // The first passes of the keys at hand are all fetched for; what is next may be ahead of their outcome.
         let waits = layer.progressive && ends;
-        let keeps_ahead = waits && single && !closes && layer.dim != 3;
+        let keeps_ahead = self.keeps_ahead(layer, counts[1]);
         let next_head = if closes { State::Idle } else { State::Take };
         let after = if waits { State::Decide } else { next_head };
         match self.state {
@@ -226,6 +258,7 @@ impl Fetches {
                 if start {
                     self.state = State::Take;
                     self.ahead = false;
+                    self.query_ahead = false;
                     self.split = match counts[1] {
                         n if n > 2 * self.step && layer.dim != 3 => ((n - 1) / self.step - 1) * self.step,
                         n => n,
@@ -249,8 +282,12 @@ impl Fetches {
                 let all = self.content == Content::Queries as usize;
                 self.values_left |= single && self.content == Content::Values as usize;
                 if all && single {
-                    self.state = if keeps_ahead { State::Ahead } else { after };
-                    self.content = if keeps_ahead { Content::Keys } else { Content::QueryScales } as usize;
+                    self.state = match keeps_ahead {
+                        true if keeps => State::AheadQuery,
+                        true => State::Ahead,
+                        false => after,
+                    };
+                    self.content = if keeps { Content::QueryScales } else { Content::Keys } as usize;
                 } else if all || self.values_left {
                     self.state = State::Queries;
                     self.content = Content::QueryScales as usize;
@@ -263,6 +300,7 @@ impl Fetches {
                 }
                 self.content = Content::QueryScales as usize;
                 self.from = end;
+                self.query_ahead = false;
                 let has_second = self.split != counts[1];
                 if self.values_left {
                     self.values_left = false;
@@ -314,16 +352,26 @@ impl Fetches {
             }
             State::Next => {
                 self.content = Content::QueryScales as usize;
-                if again.is_some() {
+                if repeats {
+                    self.state = State::Take;
+                } else if again.is_some() && !keeps {
                     self.state = State::Again;
                 }
+            }
+            State::AheadQuery if done => {
+                let last = Content::ALL[self.content] == Content::Queries;
+                if last {
+                    self.query_ahead = true;
+                    self.state = State::Ahead;
+                }
+                self.content = if last { Content::Keys } else { Content::Queries } as usize;
             }
             State::Again if done => match Content::ALL[self.content] {
                 Content::QueryScales => self.content = Content::QueryLsbs as usize,
                 Content::QueryLsbs => self.content = Content::Queries as usize,
                 _ => self.state = if again.is_some_and(|(_, last)| *last) { next_head } else { State::Next },
             },
-            State::Own | State::Queries | State::Lsbs | State::Again => {}
+            State::Own | State::Queries | State::Lsbs | State::Again | State::AheadQuery => {}
         }
     }
 }
