@@ -35,8 +35,10 @@ pub struct Report {
     rows: u64,
     refetched_rows: u64,
     /// All values that did not fit their format.
-    saturations: u64,
-    saturations_by_kind: SaturationReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saturations: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saturations_by_kind: Option<SaturationReport>,
     /// Counts of a plan that were above what was left.
     clamped_counts: u64,
     topk: TopK,
@@ -119,7 +121,8 @@ struct Layer {
     dram: Dram,
     rows: u64,
     refetched_rows: u64,
-    saturations: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saturations: Option<u64>,
     topk: TopK,
 }
 
@@ -166,8 +169,8 @@ impl TopK {
     fn of(r: &LayerReport, counters: Option<&Counters>) -> Self {
         Self {
             calls: r.topk_calls,
-            cycles: counters.map(|c| c[Counter::TopkCycles]),
-            max_cycles: counters.map(|c| c.topk_longest),
+            cycles: counters.and_then(|c| c.get(Counter::TopkCycles)),
+            max_cycles: counters.and_then(|c| c.get(Counter::TopkCycles).map(|_| c.topk_longest)),
         }
     }
 }
@@ -177,6 +180,8 @@ impl Report {
     pub fn of_trace(machine: &Machine, seed: u64, file: &str, trace: &Trace, ignored: &[String], run: &Run) -> Self {
         let (result, timing, arch) = (&run.result, run.timing.as_ref(), &machine.arch);
         let layers = trace.layers();
+        // A card may not count them.
+        let saturates = timing.is_none_or(|t| t.total.get(Counter::SaturatedLogit).is_some());
         let mut per_layer = vec![LayerReport::default(); layers];
         for step in &result.reports {
             for (sum, layer) in per_layer.iter_mut().zip(step) {
@@ -217,8 +222,7 @@ impl Report {
                     heads_kept: lengths(&pass.heads),
                     refetched_rows: reports.iter().map(|r| r.refetched_rows).sum(),
                     read_bytes: reports.iter().map(LayerReport::read_bytes).sum(),
-                    cycles: timing
-                        .map(|t| t.layers[step * layers..][..layers].iter().map(|c| c[Counter::Cycles]).sum()),
+                    cycles: timing.map(|t| t.layers[step * layers..][..layers].iter().map(|c| c[Counter::Busy]).sum()),
                 })
                 .collect()
         } else {
@@ -247,8 +251,8 @@ impl Report {
             heads_kept: lengths(&last.heads),
             rows: total.rows,
             refetched_rows: total.refetched_rows,
-            saturations: total.saturations.total(),
-            saturations_by_kind: total.saturations.into(),
+            saturations: saturates.then(|| total.saturations.total()),
+            saturations_by_kind: saturates.then(|| total.saturations.into()),
             clamped_counts: total.clamped_counts,
             topk: TopK::of(&total, timing.map(|t| &t.total)),
             layers: per_layer
@@ -265,7 +269,7 @@ impl Report {
                     dram: Dram::of(r, c, arch),
                     rows: r.rows,
                     refetched_rows: r.refetched_rows,
-                    saturations: r.saturations.total(),
+                    saturations: saturates.then(|| r.saturations.total()),
                     topk: TopK::of(r, c),
                 })
                 .collect(),
@@ -303,7 +307,9 @@ impl Report {
         let _ = writeln!(s, "dense 12 bit           {b12} B = {:.2} x", times(b12));
         let _ = writeln!(s, "dense fp32             {b32} B = {:.2} x", times(b32));
         let _ = writeln!(s, "operations             {}", self.ops);
-        let _ = writeln!(s, "saturations            {}", self.saturations);
+        if let Some(saturations) = self.saturations {
+            let _ = writeln!(s, "saturations            {saturations}");
+        }
         if let Some(speed) = &self.speed {
             let bandwidth = self.dram.bandwidth_utilization.unwrap_or(0.0);
             let _ = writeln!(s, "{}, channels {:.1} %", speed.summary(), 100.0 * bandwidth);
@@ -388,8 +394,8 @@ impl Report {
             heads_kept: layers.iter().map(|l| l.heads_kept).collect(),
             rows: layers.iter().map(|l| l.rows).sum(),
             refetched_rows: layers.iter().map(|l| l.refetched_rows).sum(),
-            saturations: 0,
-            saturations_by_kind: SaturationReport::default(),
+            saturations: Some(0),
+            saturations_by_kind: Some(SaturationReport::default()),
             clamped_counts: 0,
             topk: TopK { calls: layers.iter().map(|l| l.topk.calls).sum(), ..TopK::default() },
             layers,

@@ -37,7 +37,11 @@ pub fn command(args: &RunArgs) -> Result<(), Failure> {
     let machine = Machine::load(&args.machine)?;
     let device = machine.device.name();
     if args.timeline.is_some() {
-        return Err(Failure::input(format!("--timeline: device {device} has no cycles, expected a simulator")));
+        let why = match machine.device {
+            Device::Sim | Device::Rtl => "is not written by any device yet".into(),
+            _ => format!("device {device} has no cycles"),
+        };
+        return Err(Failure::input(format!("--timeline: {why}, expected no --timeline")));
     }
     let origin = args.workload.display().to_string();
     let workload = workload::load(&args.workload)?;

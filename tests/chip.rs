@@ -4,6 +4,9 @@
 //!  workload --> host side --> board: registers, rings, memory --> RTL = model? --> board --> host side --> golden?
 //! ```
 
+#[path = "common/block.rs"]
+#[allow(dead_code)] // what single blocks need
+mod block;
 #[path = "../golden/tests/cascade/case.rs"]
 #[allow(dead_code)] // a part of the cases' own checks
 mod case;
@@ -11,6 +14,7 @@ mod case;
 #[allow(dead_code)] // what only the functional card needs
 mod walk;
 
+use block::note;
 use spatten::card::Board;
 use spatten::card::rtl::{RtlChip, verilog};
 use spatten_arch::ArchConfig;
@@ -95,6 +99,11 @@ impl CycleModel for Both {
     }
 }
 
+/// As many as a contributor waits for, or ten times as many (`SPATTEN_LONG=1`).
+fn many(cases: u32) -> u32 {
+    if std::env::var("SPATTEN_LONG").is_ok_and(|v| v != "0") { 10 * cases } else { cases }
+}
+
 #[test]
 fn workloads_are_golden_and_every_cycle_of_rtl_is_the_models() {
     let checks = RefCell::new(Checks::new("chip"));
@@ -102,7 +111,7 @@ fn workloads_are_golden_and_every_cycle_of_rtl_is_the_models() {
     let configs = [ArchConfig::tiny(), ArchConfig::eighth()];
     let texts = configs.each_ref().map(verilog);
     let totals = RefCell::new([0u64; 2]);
-    for_cases(30, cases(2), |(number, params)| {
+    for_cases(many(20), cases(2), |(number, params)| {
         let (config, coverage) = (&configs[*number], &mut *coverage.borrow_mut());
         let (trace, plan) = work(params, coverage);
         let mut board = Board::new(config, Both::new(&texts[*number], config, 1)).unwrap();
@@ -114,6 +123,7 @@ fn workloads_are_golden_and_every_cycle_of_rtl_is_the_models() {
     });
     let [cycles, beats] = totals.into_inner();
     println!("{cycles} cycles, {beats} beats");
+    note("chip", "tiny and eighth", beats, beats, cycles);
     checks.into_inner().finish_any();
 }
 
@@ -123,7 +133,7 @@ fn the_model_gives_what_golden_gives() {
     let checks = RefCell::new(Checks::new("chip_model"));
     let coverage = RefCell::new(Coverage::default());
     let configs = [ArchConfig::tiny(), ArchConfig::eighth(), ArchConfig::paper()];
-    for_cases(400, cases(3), |(number, params)| {
+    for_cases(many(120), cases(3), |(number, params)| {
         let (config, coverage) = (&configs[*number], &mut *coverage.borrow_mut());
         let (trace, plan) = work(params, coverage);
         let mut board = Board::new(config, Chip::new(config)).unwrap();
@@ -136,3 +146,24 @@ fn the_model_gives_what_golden_gives() {
     checks.into_inner().finish_any();
 }
 
+/// A fault anywhere is seen at some port, or hangs.
+#[test]
+fn faults_are_caught() {
+    let config = ArchConfig::tiny();
+    let design = block::design("chip", &config);
+    let find = |module: &str, from: &str, to: &str| {
+        let verilog = block::broken(&design, module, from, to);
+        let run = || {
+            for_cases(4, cases(1), |(_, params)| {
+                let (trace, plan) = work(params, &mut Coverage::default());
+                let mut board = Board::new(&config, Both::new(&verilog, &config, 1)).unwrap();
+                let mut walk = Walk::new(&mut board, &config, 3, trace, &plan).unwrap();
+                walk.run(&mut board, &mut Checks::new("broken chip"), &mut Coverage::default());
+            });
+        };
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        assert!(found.is_err(), "{module}: {from:?} as {to:?} was not found");
+    };
+    // An instruction's carry; a token's place; the reading order of memory and program.
+    find("controller", "result_next = (a - b);", "result_next = (a - b) + 64'd1;");
+}

@@ -273,14 +273,14 @@ impl TokenStore {
                 let ranked = rank < x & 0xffff || rank >= x >> 16 & 0xffff;
                 let pinned = real && (was & flag::PIN_MAP != 0 || ranked || current);
                 is.alive = if bit(scan_bit::RESELECT) { real } else { was & flag::ALIVE != 0 || joins };
-                is.flags = was & flag::PIN_MAP
-                    | u64::from(real) * flag::REAL
-                    | u64::from(pinned) * flag::PINNED
-                    | u64::from(is.alive) * flag::ALIVE;
+                is.flags = (was & flag::PIN_MAP)
+                    | (u64::from(real) * flag::REAL)
+                    | (u64::from(pinned) * flag::PINNED)
+                    | (u64::from(is.alive) * flag::ALIVE);
             }
             Op::Take => {
                 is.alive = self.incoming.there() == Some(number);
-                is.flags = was & !flag::ALIVE | u64::from(is.alive) * flag::ALIVE;
+                is.flags = (was & !flag::ALIVE) | (u64::from(is.alive) * flag::ALIVE);
             }
             Op::Put => is.flags = x >> self.value_bits(),
             _ => {}

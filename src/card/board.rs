@@ -6,7 +6,9 @@
 
 use super::{CardDevice, CardMemory, Counters, DeviceError};
 use spatten_arch::ArchConfig;
-use spatten_arch::descriptor::{COMPLETION_BYTES, Completion, Entry, JOB_BYTES};
+use spatten_arch::descriptor::{
+    COMPLETION_BYTES, CONTEXTS, Completion, Entry, JOB_BYTES, Job, LayerParameters, PARAMETER_BYTES,
+};
 use spatten_arch::registers::{self, Counter, Register};
 use spatten_sim::axi_master as axi;
 use spatten_sim::chip::{INPUTS, Input, OUTPUTS, Output};
@@ -26,6 +28,23 @@ const SUBMISSION: u64 = 0x1000;
 const COMPLETION: u64 = 0x2000;
 /// Bytes of host memory.
 const HOST_BYTES: usize = 0x3000;
+
+/// What the chip counts, and bytes, which are counted here at its memory.
+const COUNTED: &[Counter] = &[
+    Counter::Cycles,
+    Counter::Busy,
+    Counter::Dot,
+    Counter::Jobs,
+    Counter::ReadQ,
+    Counter::ReadKMsb,
+    Counter::ReadKLsb,
+    Counter::ReadV,
+    Counter::ReadOther,
+    Counter::Write,
+];
+/// Of those, what is counted here.
+const BYTES: &[Counter] =
+    &[Counter::ReadQ, Counter::ReadKMsb, Counter::ReadKLsb, Counter::ReadV, Counter::ReadOther, Counter::Write];
 
 /// One AXI port's memory side.
 #[derive(Debug, Default)]
@@ -52,6 +71,11 @@ pub struct Board<M> {
     answers: [VecDeque<csr::Output>; 2],
     jobs: u32,
     counters: Counters,
+    /// Bytes that memory gave and took, by kind, and what lies where while a layer runs: first word, the one behind, kind.
+    bytes: Counters,
+    kinds: Vec<(u32, u32, Counter)>,
+    /// Query heads, and those of keys and values, by context.
+    heads: [[u16; 2]; CONTEXTS],
     accepted: Vec<Option<Input>>,
     taken: Vec<bool>,
 }
@@ -79,7 +103,10 @@ impl<M: CycleModel<Input = Input, Output = Output>> Board<M> {
             registers: Default::default(),
             answers: Default::default(),
             jobs: 0,
-            counters: Counters::default(),
+            counters: Counters::default().only(COUNTED),
+            bytes: Counters::default(),
+            kinds: vec![],
+            heads: [[0; 2]; CONTEXTS],
             accepted: vec![None; INPUTS + 2 * channels],
             taken: vec![false; OUTPUTS + 3 * channels],
         };
@@ -138,6 +165,38 @@ impl<M: CycleModel<Input = Input, Output = Output>> Board<M> {
         true
     }
 
+    /// What a word of card memory is.
+    fn kind(&self, word: u32) -> Counter {
+        let found = self.kinds.iter().find(|(from, to, _)| (*from..*to).contains(&word));
+        found.map_or(Counter::ReadOther, |&(_, _, kind)| kind)
+    }
+
+    /// What lies where, as the parameters of a layer's job say.
+    fn look_up(&mut self, entry: &Entry) {
+        self.kinds.clear();
+        let Job::Layer(layer) = entry.job else { return };
+        let bytes = self.memory.read_block(layer.parameters, 0, PARAMETER_BYTES);
+        let bytes = bytes.try_into().expect("as many as were asked for");
+        let Ok(p) = LayerParameters::decode(&bytes, &self.config) else { return };
+        let [heads, kv_heads] = self.heads[usize::from(layer.context) % CONTEXTS];
+        for (base, stride, kind) in [
+            (p.q_msb_base, p.q_msb_stride, Counter::ReadQ),
+            (p.q_lsb_base, p.q_lsb_stride, Counter::ReadQ),
+            (p.q_scale_base, p.q_scale_stride, Counter::ReadQ),
+            (p.k_msb_base, p.k_msb_stride, Counter::ReadKMsb),
+            (p.k_scale_base, p.k_scale_stride, Counter::ReadKMsb),
+            (p.k_lsb_base, p.k_lsb_stride, Counter::ReadKLsb),
+            (p.v_msb_base, p.v_msb_stride, Counter::ReadV),
+            (p.v_lsb_base, p.v_lsb_stride, Counter::ReadV),
+            (p.v_scale_base, p.v_scale_stride, Counter::ReadV),
+            (p.norm_base, p.norm_stride, Counter::ReadV),
+        ] {
+            let heads = if kind == Counter::ReadQ { heads } else { kv_heads };
+            let to = base.saturating_add(stride.saturating_mul(heads.into()));
+            self.kinds.push((base, to, kind));
+        }
+    }
+
     /// One cycle.
     fn step(&mut self) {
         let cycle = self.cycle;
@@ -176,6 +235,10 @@ impl<M: CycleModel<Input = Input, Output = Output>> Board<M> {
                 match beat {
                     axi::Output::ReadAddress(word, id, _) => {
                         let (word, id) = (*word, *id);
+                        if port > 0 {
+                            let kind = self.kind(word as u32);
+                            self.bytes[kind] += self.config.channel_bytes as u64;
+                        }
                         let data = self.read(port, word);
                         // AXI: SLVERR where there is no memory.
                         let response = if data.is_some() { 0 } else { 2 };
@@ -198,6 +261,9 @@ impl<M: CycleModel<Input = Input, Output = Output>> Board<M> {
             if !side.addresses.is_empty() && !side.words.is_empty() {
                 let (word, (data, strobe)) =
                     (side.addresses.pop_front().expect("seen"), side.words.pop_front().expect("seen"));
+                if port > 0 {
+                    self.bytes[Counter::Write] += u64::from(strobe.count_ones());
+                }
                 let done = self.write(port, word, &bytes_of(&data), strobe);
                 let response = if done { 0 } else { 2 };
                 self.ports[port].answers.push_back((due, axi::Input::Written(response)));
@@ -245,7 +311,9 @@ impl<M: CycleModel<Input = Input, Output = Output>> Board<M> {
             let high = self.read_register(high)?;
             self.counters[counter] = u64::from(high) << 32 | u64::from(low);
         }
-        self.counters.topk_longest = self.read_register(registers::TOPK_LONGEST)?.into();
+        for &counter in BYTES {
+            self.counters[counter] = self.bytes[counter];
+        }
         Ok(())
     }
 }
@@ -262,6 +330,10 @@ impl<M: CycleModel<Input = Input, Output = Output>> CardDevice for Board<M> {
         let phase = self.jobs >> LEVEL & 1 == 0;
         self.jobs = self.jobs.wrapping_add(1);
         let (begun, jobs) = (self.cycle, self.jobs);
+        if let Job::Begin(begin) = entry.job {
+            self.heads[usize::from(begin.context) % CONTEXTS] = [begin.heads, begin.kv_heads];
+        }
+        self.look_up(entry);
         self.moved = self.cycle;
         self.write_register(registers::SUBMISSION_TAIL, jobs)?;
         let at = (COMPLETION + place * COMPLETION_BYTES as u64) as usize;

@@ -25,13 +25,15 @@ pub trait CardDevice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {
     values: [u64; Counter::ALL.len()],
+    /// Bit i: the device does not count counter i.
+    missing: u64,
     /// Cycles of the longest selection so far.
     pub topk_longest: u64,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { values: [0; Counter::ALL.len()], topk_longest: 0 }
+        Self { values: [0; Counter::ALL.len()], missing: 0, topk_longest: 0 }
     }
 }
 
@@ -50,11 +52,23 @@ impl IndexMut<Counter> for Counters {
 }
 
 impl Counters {
+    /// A counter, where the device counts it.
+    pub fn get(&self, counter: Counter) -> Option<u64> {
+        (self.missing >> counter as u32 & 1 == 0).then(|| self[counter])
+    }
+
+    /// Says that the device counts nothing but these.
+    #[must_use]
+    pub fn only(self, counted: &[Counter]) -> Self {
+        let all = (1u64 << Counter::ALL.len()) - 1;
+        Self { missing: counted.iter().fold(all, |missing, &counter| missing & !(1 << counter as u32)), ..self }
+    }
+
     /// What was counted after `earlier`; the longest selection stays that of all.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let values = std::array::from_fn(|i| self.values[i].wrapping_sub(earlier.values[i]));
-        Self { values, topk_longest: self.topk_longest }
+        Self { values, missing: self.missing, topk_longest: self.topk_longest }
     }
 }
 
@@ -63,6 +77,7 @@ impl AddAssign<&Counters> for Counters {
         for (value, more) in self.values.iter_mut().zip(&other.values) {
             *value += more;
         }
+        self.missing |= other.missing;
         self.topk_longest = self.topk_longest.max(other.topk_longest);
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use spatten_arch::ArchConfig;
 use spatten_arch::registers::Counter;
 
-/// Cycles and what they were used for.
+/// Cycles (those with a job) and what they were used for, as far as the device counts it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Speed {
     cycles: u64,
@@ -13,10 +13,13 @@ pub struct Speed {
     latency_s: f64,
     ops_per_s: f64,
     /// Mean of the next two: the chip has as many multipliers for scores as for values.
-    multiplier_utilization: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiplier_utilization: Option<f64>,
     dot_product_utilization: f64,
-    multiply_value_utilization: f64,
-    stall_cycles: StallCycles,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiply_value_utilization: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stall_cycles: Option<StallCycles>,
 }
 
 /// Busy cycles by what was waited for; see the counters of the register map.
@@ -41,24 +44,25 @@ pub fn bandwidth_utilization(c: &Counters, arch: &ArchConfig) -> f64 {
     let kinds =
         [Counter::ReadQ, Counter::ReadKMsb, Counter::ReadKLsb, Counter::ReadV, Counter::ReadOther, Counter::Write];
     let moved = kinds.iter().map(|&kind| c[kind]).sum();
-    share(moved, c[Counter::Cycles] * (arch.channels * arch.channel_bytes) as u64)
+    share(moved, c[Counter::Busy] * (arch.channels * arch.channel_bytes) as u64)
 }
 
 impl Speed {
     /// Of so many operations and what was counted meanwhile.
     pub fn of(c: &Counters, arch: &ArchConfig, ops: u64) -> Self {
-        let cycles = c[Counter::Cycles];
+        let cycles = c[Counter::Busy];
         let latency_s = cycles as f64 / arch.clock_hz as f64;
-        let [dot, multiply] = [Counter::Dot, Counter::Multiply].map(|kind| share(c[kind], cycles));
+        let dot = share(c[Counter::Dot], cycles);
+        let multiply = c.get(Counter::Multiply).map(|busy| share(busy, cycles));
         Self {
             cycles,
             clock_hz: arch.clock_hz,
             latency_s,
             ops_per_s: if cycles == 0 { 0.0 } else { ops as f64 / latency_s },
-            multiplier_utilization: (dot + multiply) / 2.0,
+            multiplier_utilization: multiply.map(|multiply| (dot + multiply) / 2.0),
             dot_product_utilization: dot,
             multiply_value_utilization: multiply,
-            stall_cycles: StallCycles {
+            stall_cycles: c.get(Counter::StallQuery).map(|_| StallCycles {
                 query: c[Counter::StallQuery],
                 key: c[Counter::StallKey],
                 refetch: c[Counter::StallRefetch],
@@ -67,20 +71,20 @@ impl Speed {
                 value: c[Counter::StallValue],
                 write: c[Counter::StallWrite],
                 cascade: c[Counter::StallCascade],
-            },
+            }),
         }
     }
 
     /// One line for a person.
     pub fn summary(&self) -> String {
+        let values = self.multiply_value_utilization.map(|share| format!(", values {:.1} %", 100.0 * share));
         format!(
-            "cycles                 {} = {:.3e} s at {:.3} GHz; multipliers {:.1} % (scores {:.1} %, values {:.1} %)",
+            "cycles                 {} = {:.3e} s at {:.3} GHz; multipliers of scores {:.1} %{}",
             self.cycles,
             self.latency_s,
             self.clock_hz as f64 / 1e9,
-            100.0 * self.multiplier_utilization,
             100.0 * self.dot_product_utilization,
-            100.0 * self.multiply_value_utilization
+            values.unwrap_or_default()
         )
     }
 }
