@@ -235,7 +235,8 @@ impl Work {
             let logit = factors[head].logit;
             let (of_keys, of_values) =
                 ([Content::Keys, Content::KeyScales], [Content::Values, Content::ValueScales, Content::Norms]);
-            if first && !std::mem::take(&mut ahead) {
+            let own = first && !std::mem::take(&mut ahead);
+            if own {
                 self.contents(&layer, groups[i], &of_keys);
                 if rows > 1 {
                     self.contents(&layer, groups[i], &of_values);
@@ -249,7 +250,7 @@ impl Work {
             let keeps = rows == 1 && layer.progressive && first && ends && goes_on.is_some() && layer.lsb_bits[2] == 0;
             if rows == 1 {
                 self.said().keep = keeps;
-                if first {
+                if own {
                     self.contents(&layer, groups[i], &of_values);
                 }
                 if let Some(next) = goes_on.filter(|_| layer.progressive) {
@@ -260,7 +261,7 @@ impl Work {
                         self.outputs[2].truncate(said);
                         query_ahead = true;
                     }
-                    self.contents(&layer, next, &of_keys);
+                    self.keys_and_values(&layer, next);
                     ahead = true;
                 }
             } else {

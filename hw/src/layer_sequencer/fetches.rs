@@ -49,7 +49,7 @@ pub enum State {
 ///
 /// If `progressive`, the outcome of the first passes (`tell`) is waited for behind the last queries of heads that share keys. If a row
 /// is flat, LSBs of the first `visible` keys and values follow, and then the flat rows' queries, a job each (with LSBs, two: the
-/// LSBs first). A generation step fetches the next head's keys before it waits. At D = 128 nothing is fetched ahead.
+/// LSBs first). A generation step fetches the next head's keys and values before it waits. At D = 128 nothing is fetched ahead.
 ///
 /// A single row whose keys are no other row's, and whose query is not split, is not fetched again: `operand_router` keeps it until the
 /// outcome is known (`query_keep`, then `query_again` or `query_drop`). So the next head's query is fetched before that, and before
@@ -676,8 +676,6 @@ impl Logic for Fetches {
                     } else {
                         self.state.d.next = State::Queries;
                         self.content.d.next = self.query_scales.val().into();
-                        // Of a single row's head, the keys alone were fetched ahead.
-                        self.values_left.d.next = self.head_first.val() & self.single.val();
                     }
                 }
             }
@@ -726,7 +724,10 @@ impl Logic for Fetches {
                     self.state.d.next = State::Own;
                     self.content.d.next = self.values.val().into();
                 } else if self.part_done.val() {
-                    if self.keeps_ahead.val() {
+                    if self.keeps.val() {
+                        self.state.d.next = State::AheadQuery;
+                        self.content.d.next = self.query_scales.val().into();
+                    } else if self.keeps_ahead.val() {
                         self.state.d.next = State::Ahead;
                         self.content.d.next = self.keys.val().into();
                     } else if self.single.val()
@@ -752,10 +753,7 @@ impl Logic for Fetches {
                 if self.done.val() {
                     self.content.d.next = self.content.q.val() + 1;
                 }
-                if self.done.val() & self.single.val() & (self.content.q.val() == self.key_scales.val()) {
-                    self.ahead.d.next = true;
-                    self.state.d.next = State::Decide;
-                } else if (self.done.val() & (self.content.q.val() == self.norms.val()))
+                if (self.done.val() & (self.content.q.val() == self.norms.val()))
                     | (self.head_valid.val() & !self.head_first.val())
                 {
                     self.ahead.d.next = self.head_first.val();

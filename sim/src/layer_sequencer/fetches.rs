@@ -269,7 +269,6 @@ impl Fetches {
                 (self.second, self.values_left, self.from) = (false, false, 0);
                 if let Some(head) = head {
                     let own = head.first && !self.ahead;
-                    self.values_left = !own && head.first && single;
                     self.ahead = false;
                     self.heads[head.head] = Some(head);
                     self.head = Some(head);
@@ -306,6 +305,8 @@ impl Fetches {
                     self.values_left = false;
                     self.state = State::Own;
                     self.content = Content::Values as usize;
+                } else if keeps {
+                    self.state = State::AheadQuery;
                 } else if keeps_ahead {
                     self.state = State::Ahead;
                     self.content = Content::Keys as usize;
@@ -323,10 +324,7 @@ impl Fetches {
                 if done {
                     self.content += 1;
                 }
-                if single && self.content == Content::Values as usize {
-                    self.ahead = true;
-                    self.state = State::Decide;
-                } else if skips || (done && self.content == Content::Queries as usize) {
+                if skips || (done && self.content == Content::Queries as usize) {
                     self.ahead = !skips;
                     self.second = true;
                     self.content = Content::QueryScales as usize;
