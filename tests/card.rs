@@ -137,10 +137,10 @@ fn a_machine_of_cards_runs_traces_as_golden_does() {
         };
         let (json, golden_json) = (report(&card, &got), report(&machine(Device::Golden), &golden));
         checks.eq(timing.layers.len(), steps * trace.layers(), || "layers that were timed".into());
-        checks.eq(json["cycles"].as_u64(), Some(1000 * jobs as u64), || "cycles".into());
+        checks.eq(json["cycles"].as_u64(), Some(900 * jobs as u64), || "cycles".into());
         checks.eq(json["clock_hz"].as_u64(), Some(config.clock_hz), || "clock_hz".into());
-        checks.eq(json["latency_s"].as_f64(), Some(jobs as f64 * 1000.0 / config.clock_hz as f64), || "latency".into());
-        checks.eq(json["layers"][0]["cycles"].as_u64(), Some(1000 * steps as u64), || "cycles of a layer".into());
+        checks.eq(json["latency_s"].as_f64(), Some(jobs as f64 * 900.0 / config.clock_hz as f64), || "latency".into());
+        checks.eq(json["layers"][0]["cycles"].as_u64(), Some(900 * steps as u64), || "cycles of a layer".into());
         for key in ["ops_per_s", "multiplier_utilization", "stall_cycles"] {
             checks.that(!json[key].is_null() && golden_json[key].is_null(), || key.into());
         }
@@ -392,7 +392,6 @@ fn a_device_that_fails_is_the_jobs_failure_in_one_line() {
     let failed = |machine: Machine| message(machine.run(&trace).map(|_| ()).unwrap_err());
     assert_eq!(failed(machine().with_cards(silent)), "job: device: job layer is not complete after 1000 cycles");
     assert_eq!(failed(machine().with_cards(absent)), "job: device: no such board");
-    assert_eq!(failed(machine()), "input: device rtl has no card");
 }
 
 #[test]
