@@ -54,6 +54,7 @@ struct Store {
 }
 
 impl Store {
+    #[allow(clippy::too_many_arguments)] // a command's own fields
     fn command(&mut self, op: Op, listed: bool, from: usize, to: usize, x: u64, y: u64, count: usize) {
         self.work.commands.push(Input::Command(Command { op, listed, from, to, x, y }, self.widths));
         self.work.outputs[0].push(Output::Done(count, self.widths));
