@@ -20,7 +20,7 @@ pub mod verilate;
 
 pub use bench::{Beat, BenchError, BenchReport, BlockBench, Field, Mismatch, Stalls, seed};
 pub use coverage::Coverage;
-pub use lanes::{Bits, beats, bits_for};
+pub use lanes::{Bits, beats, bits_for, part, put};
 pub use model::{Direction, Init, Model, Pin, Port};
 pub use verilate::{Built, Cache, Optimise, Verilog};
 

@@ -1,18 +1,23 @@
 //! The Verilated chip, with the ports of its cycle model.
 
 use spatten_arch::ArchConfig;
+use spatten_hw::emit::Design;
 use spatten_hw::registry;
 use spatten_sim::axi_master as axi;
 use spatten_sim::chip::{INPUTS, Input, OUTPUTS, Output};
-use spatten_sim::cosim::{Bits, Cache, CosimError, Init, Model, Pin, Verilog};
+use spatten_sim::cosim::{Bits, Cache, CosimError, Init, Model, Pin, Verilog, part, put};
 use spatten_sim::csr;
 use spatten_sim::cycle::CycleModel;
 
-/// The chip's Verilog, as the harness takes it.
-pub fn verilog(config: &ArchConfig) -> Verilog {
-    let design = registry::block("chip", config).expect("a registered block").unwrap_or_else(|e| panic!("chip: {e}"));
+/// A design, as the harness takes it.
+pub fn text_of(design: &Design) -> Verilog {
     let start = Verilog::new(&design.top);
     design.modules.iter().fold(start, |v, m| v.file(format!("{}.v", m.name), &m.text))
+}
+
+/// The chip's Verilog, as the harness takes it.
+pub fn verilog(config: &ArchConfig) -> Verilog {
+    text_of(&registry::block("chip", config).expect("a registered block").unwrap_or_else(|e| panic!("chip: {e}")))
 }
 
 /// Pins of an array of AXI ports.
@@ -38,30 +43,6 @@ impl Axi {
             w: [pin("w_valid")?, pin("w_ready")?, pin("w_data")?, pin("w_strobe")?],
             b: [pin("b_valid")?, pin("b_ready")?, pin("b_response")?],
         })
-    }
-}
-
-/// Bits of a lane of any width.
-fn part(words: &[u32], at: usize, width: usize) -> Bits {
-    let word = |low: usize| {
-        let pair = u64::from(words[low / 32]) | u64::from(words.get(low / 32 + 1).copied().unwrap_or(0)) << 32;
-        (pair >> (low % 32)) as u32
-    };
-    let mut found: Vec<u32> = (0..width.div_ceil(32)).map(|i| word(at + 32 * i)).collect();
-    if let (Some(top), used @ 1..) = (found.last_mut(), width % 32) {
-        *top &= (1 << used) - 1;
-    }
-    Bits::from_words(found, width as u32)
-}
-
-/// Puts a value that is there as 0 into a lane.
-fn put(words: &mut [u32], at: usize, value: &[u32]) {
-    for (i, word) in value.iter().enumerate() {
-        let low = at + 32 * i;
-        words[low / 32] |= word << (low % 32);
-        if !low.is_multiple_of(32) && low / 32 + 1 < words.len() {
-            words[low / 32 + 1] |= word >> (32 - low % 32);
-        }
     }
 }
 

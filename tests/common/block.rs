@@ -23,8 +23,7 @@ pub fn design(block: &str, config: &ArchConfig) -> Design {
 
 /// A design as the harness takes it.
 pub fn verilog(design: &Design) -> Verilog {
-    let start = Verilog::new(&design.top);
-    design.modules.iter().fold(start, |v, m| v.file(format!("{}.v", m.name), &m.text))
+    spatten::card::rtl::text_of(design)
 }
 
 /// The design with one place of one module's text changed.

@@ -8,7 +8,7 @@
 //! `BlockBench` drives streams of one lane with beats that are known beforehand; here the caller sees each taken beat and may
 //! add beats to any queue, which is what a memory does. Golden is what `seen` checks.
 
-use spatten_sim::cosim::{Beat, Bits, Cache, Coverage, Field, Init, Model, Pin, Stalls, Verilog};
+use spatten_sim::cosim::{Beat, Bits, Cache, Coverage, Field, Init, Model, Pin, Stalls, Verilog, part, put};
 use spatten_sim::cycle::CycleModel;
 use spatten_testkit::Rng;
 use std::collections::VecDeque;
@@ -76,28 +76,6 @@ fn pins(rtl: &Model, streams: &Streams) -> Pins {
         (name != "valid" && name != "ready").then(|| (name.to_string(), pin(name), width / streams.lanes))
     });
     Pins { lanes: streams.lanes, valid, ready, fields: fields.collect() }
-}
-
-fn put(words: &mut [u32], at: usize, value: &Bits) {
-    for (i, word) in value.words().iter().enumerate() {
-        let low = at + 32 * i;
-        words[low / 32] |= word << (low % 32);
-        if !low.is_multiple_of(32) && low / 32 + 1 < words.len() {
-            words[low / 32 + 1] |= word >> (32 - low % 32);
-        }
-    }
-}
-
-fn part(words: &[u32], at: usize, width: usize) -> Bits {
-    let word = |low: usize| {
-        let pair = u64::from(words[low / 32]) | u64::from(words.get(low / 32 + 1).copied().unwrap_or(0)) << 32;
-        (pair >> (low % 32)) as u32
-    };
-    let mut found: Vec<u32> = (0..width.div_ceil(32)).map(|i| word(at + 32 * i)).collect();
-    if let (Some(top), used @ 1..) = (found.last_mut(), width % 32) {
-        *top &= (1 << used) - 1;
-    }
-    Bits::from_words(found, width as u32)
 }
 
 fn goes(stalls: Stalls, input: bool, burst: &mut (u64, u64), rng: &mut Rng) -> bool {
@@ -240,13 +218,13 @@ where
                     let fields = beat.fields();
                     for (field, pin, width) in fields_of(p, &fields) {
                         let index = p.fields.iter().position(|f| f.1 == pin).unwrap();
-                        put(&mut values[index], lane * width, field.value_bits());
+                        put(&mut values[index], lane * width, field.value_bits().words());
                     }
                 } else {
                     // Without valid, anything.
                     for ((_, _, width), words) in p.fields.iter().zip(&mut values) {
                         let random: Vec<u32> = (0..width.div_ceil(32)).map(|_| rng.bits() as u32).collect();
-                        put(words, lane * width, &part(&random, 0, *width));
+                        put(words, lane * width, part(&random, 0, *width).words());
                     }
                 }
             }

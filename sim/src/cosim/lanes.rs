@@ -13,6 +13,30 @@ pub fn beats<T: Clone>(row: &[T], lanes: usize) -> Vec<(Vec<T>, bool)> {
     (0..count).map(|i| (row.iter().skip(i * lanes).take(lanes).cloned().collect(), i + 1 == count)).collect()
 }
 
+/// Bits of a lane of any width, of words as a port holds them.
+pub fn part(words: &[u32], at: usize, width: usize) -> Bits {
+    let word = |low: usize| {
+        let pair = u64::from(words[low / 32]) | u64::from(words.get(low / 32 + 1).copied().unwrap_or(0)) << 32;
+        (pair >> (low % 32)) as u32
+    };
+    let mut found: Vec<u32> = (0..width.div_ceil(32)).map(|i| word(at + 32 * i)).collect();
+    if let (Some(top), used @ 1..) = (found.last_mut(), width % 32) {
+        *top &= (1 << used) - 1;
+    }
+    Bits::from_words(found, width as u32)
+}
+
+/// Puts a value into a lane that holds 0.
+pub fn put(words: &mut [u32], at: usize, value: &[u32]) {
+    for (i, word) in value.iter().enumerate() {
+        let low = at + 32 * i;
+        words[low / 32] |= word << (low % 32);
+        if !low.is_multiple_of(32) && low / 32 + 1 < words.len() {
+            words[low / 32 + 1] |= word >> (32 - low % 32);
+        }
+    }
+}
+
 /// A value of up to any number of bits, as it stands on a port: 32-bit words, the lowest first, nothing above the width.
 ///
 /// ```
