@@ -7,6 +7,7 @@ use crate::cli::{Failure, MachineArgs};
 use crate::output::progress;
 use anyhow::Context;
 use serde::Serialize;
+use spatten_arch::firmware;
 use spatten_arch::plan::Scale;
 use spatten_arch::{ArchConfig, Plan};
 use spatten_golden::cascade::{Cascade, Sequence};
@@ -107,6 +108,15 @@ impl Machine {
         let arch = ArchConfig::load(&args.arch)?;
         let plan = args.plan.as_deref().map(Plan::load).transpose()?.unwrap_or_default();
         let plan_origin = args.plan.as_ref().map_or("the empty plan".into(), |p| p.display().to_string());
+        if matches!(args.device, Device::Sim | Device::Rtl) && !firmware::WORD_BYTES.contains(&arch.channel_bytes) {
+            let (least, most) = (firmware::WORD_BYTES.start(), firmware::WORD_BYTES.end());
+            return Err(Failure::input(format!(
+                "{}: channel_bytes = {}, expected {least} to {most} for device {}",
+                arch.name,
+                arch.channel_bytes,
+                args.device.name()
+            )));
+        }
         Self::new(args.device, arch, plan, plan_origin)
     }
 

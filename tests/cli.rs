@@ -695,6 +695,7 @@ fn machines_that_do_not_exist_are_refused() {
     desk.write("broad", file(&Sizes { keys: 3, rows: 3, heads: 129, ..long }.tensors(), &[]));
     desk.write("relation.toml", "softmax_lanes = 3");
     desk.write("buffers.toml", "key_buffer_bytes = 1000");
+    desk.write("narrow.toml", "channel_bytes = 4");
     desk.write("unknown.toml", "colour = 3");
     desk.write("syntax.toml", "multipliers = ");
     let cases: Vec<(Vec<&str>, Vec<&str>)> = vec![
@@ -708,6 +709,10 @@ fn machines_that_do_not_exist_are_refused() {
         (vec!["deep"], vec!["deep: head dimension (D) = 129", "paper, expected at most 128"]),
         (vec!["broad"], vec!["broad: heads = 129", "expected at most 128"]),
         (vec!["w", "--device", "abacus"], vec!["unknown device \"abacus\"", "expected reference, golden, sim or rtl"]),
+        (
+            vec!["w", "--arch", "narrow.toml", "--device", "sim"],
+            vec!["channel_bytes = 4, expected 8 to 64 for device sim"],
+        ),
         (vec!["w", "--timeline", "t.json"], vec!["--timeline: device golden has no cycles", "expected no --timeline"]),
         (
             vec!["w", "--device", "reference", "--timeline", "t.json"],

@@ -7,6 +7,11 @@ pub use names::{Field, Pop, Port, Push};
 pub use program::program;
 
 use crate::ArchConfig;
+use crate::descriptor::JOB_BYTES;
+use std::ops::RangeInclusive;
+
+/// Bytes of a word of memory that the program can work with: no less than a register, no more than a job.
+pub const WORD_BYTES: RangeInclusive<usize> = 8..=JOB_BYTES;
 
 /// Fields of what the program pushes, in a configuration: those of [`Field`], then 8 bytes each of a word.
 pub fn fields(config: &ArchConfig) -> usize {

@@ -7,8 +7,8 @@ mod jobs;
 mod layer;
 mod state;
 
-use super::elements;
 use super::names::{Field, Pop, Port, Push};
+use super::{WORD_BYTES, elements};
 use crate::ArchConfig;
 use crate::descriptor::{JOB_BYTES, Opcode, Status};
 use crate::micro::{Assembler, Label};
@@ -36,9 +36,10 @@ const LINK: u8 = 31;
 const INNER: u8 = 30;
 const INNERMOST: u8 = 29;
 
-/// Scratch: the job, the parameters of its layer, heads and their factors, contexts.
+/// Scratch: the job, the parameters of its layer, the queries that the sequencer has, heads and their factors, contexts.
 const JOB: usize = 0;
 const PARAMETERS: usize = 8;
+const QUERY_COUNT: usize = 31;
 const HEADS: usize = 32;
 const FACTORS: usize = 160;
 const CONTEXTS_AT: usize = 512;
@@ -77,9 +78,9 @@ enum Word {
 /// The program of a configuration.
 ///
 /// # Panics
-/// Where a word of memory is shorter than a register or longer than a job.
+/// Where words of memory are not [`WORD_BYTES`].
 pub fn program(config: &ArchConfig) -> Vec<u64> {
-    assert!((8..=JOB_BYTES).contains(&config.channel_bytes), "words of {} bytes", config.channel_bytes);
+    assert!(WORD_BYTES.contains(&config.channel_bytes), "words of {} bytes", config.channel_bytes);
     let mut a = Assembler::default();
     let parts = Parts {
         fault: a.label(),
