@@ -180,6 +180,6 @@ fn faults_are_caught() {
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
         assert!(found.is_err(), "{module}: {from:?} as {to:?} was not found");
     };
-    // An instruction's carry; a token's place; the reading order of memory and program.
+    // Every difference is one too many: in addresses, counts, ranks.
     find("controller", "result_next = (a - b);", "result_next = (a - b) + 64'd1;");
 }

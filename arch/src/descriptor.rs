@@ -148,6 +148,26 @@ enumeration! {
     }
 }
 
+impl From<crate::plan::Split> for Split {
+    fn from(split: crate::plan::Split) -> Self {
+        match split {
+            crate::plan::Split::Floor => Self::Floor,
+            crate::plan::Split::Mid => Self::Mid,
+            crate::plan::Split::Balanced => Self::Balanced,
+        }
+    }
+}
+
+impl From<Split> for crate::plan::Split {
+    fn from(split: Split) -> Self {
+        match split {
+            Split::Floor => Self::Floor,
+            Split::Mid => Self::Mid,
+            Split::Balanced => Self::Balanced,
+        }
+    }
+}
+
 record! {
     /// Nothing.
     Nop in JOB_BYTES {}

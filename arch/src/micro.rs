@@ -13,6 +13,14 @@ mod assembler;
 
 pub use assembler::{Assembler, Label};
 
+/// Lowest bit of an instruction's operation.
+pub const OPERATION_AT: usize = 31;
+/// Lowest bit of `d`.
+pub const D_AT: usize = 26;
+/// Lowest bit of `a`.
+pub const A_AT: usize = 21;
+/// Lowest bit of `b`.
+pub const B_AT: usize = 16;
 /// Bits of an instruction.
 pub const WORD_BITS: usize = 37;
 /// Registers.
@@ -109,22 +117,22 @@ pub struct Instruction {
 impl Instruction {
     /// As it lies in the program.
     pub fn encode(&self) -> u64 {
-        let register = |r: u8, at: u32| {
+        let register = |r: u8, at: usize| {
             assert!(usize::from(r) < REGISTERS, "register {r}");
             u64::from(r) << at
         };
-        (self.operation as u64) << 31
-            | register(self.d, 26)
-            | register(self.a, 21)
-            | register(self.b, 16)
+        (self.operation as u64) << OPERATION_AT
+            | register(self.d, D_AT)
+            | register(self.a, A_AT)
+            | register(self.b, B_AT)
             | u64::from(self.immediate)
     }
 
     /// What a word says; `None` where there is no such operation.
     pub fn decode(word: u64) -> Option<Self> {
-        let register = |at: u32| (word >> at & 31) as u8;
-        let operation = *Operation::ALL.get((word >> 31) as usize)?;
-        Some(Self { operation, d: register(26), a: register(21), b: register(16), immediate: word as u16 })
+        let register = |at: usize| (word >> at & 31) as u8;
+        let operation = *Operation::ALL.get((word >> OPERATION_AT) as usize)?;
+        Some(Self { operation, d: register(D_AT), a: register(A_AT), b: register(B_AT), immediate: word as u16 })
     }
 }
 

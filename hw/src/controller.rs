@@ -9,7 +9,9 @@ use crate::hdl::*;
 use crate::leaf::{BlockRom, Ram, ReadPort};
 use spatten_arch::ArchConfig;
 use spatten_arch::firmware;
-use spatten_arch::micro::{COUNTER_BITS, Operation, REGISTER_BITS, REGISTERS, SCRATCH_WORDS, WORD_BITS};
+use spatten_arch::micro::{
+    A_AT, B_AT, COUNTER_BITS, D_AT, OPERATION_AT, Operation, REGISTER_BITS, REGISTERS, SCRATCH_WORDS, WORD_BITS,
+};
 
 /// What an instruction is in.
 #[derive(Debug, Clone, Copy, PartialEq, LogicState)]
@@ -166,10 +168,10 @@ impl Controller {
             pushes: Param::new(sizes.pushes),
             pops: Param::new(sizes.pops),
             ports: Param::new(sizes.ports),
-            operation_at: Param::new(31),
-            d_at: Param::new(26),
-            a_at: Param::new(21),
-            b_at: Param::new(16),
+            operation_at: Param::new(OPERATION_AT),
+            d_at: Param::new(D_AT),
+            a_at: Param::new(A_AT),
+            b_at: Param::new(B_AT),
             low: Param::new(6),
             all: Param::new(usize::MAX),
             op_subtract: op(Operation::Subtract),
@@ -207,7 +209,7 @@ impl Controller {
             target: Reg::unsigned(register),
             loads: Default::default(),
             fields: vec_of(sizes.outs, || Reg::unsigned(REGISTER_BITS)),
-            operation: Wire::unsigned(WORD_BITS - 31),
+            operation: Wire::unsigned(WORD_BITS - OPERATION_AT),
             immediate: Wire::signed(16),
             number: Wire::unsigned(16),
             a_number: Wire::unsigned(register),

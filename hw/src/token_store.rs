@@ -17,7 +17,7 @@ use crate::leaf::{Join, Ram, ReadPort};
 use spatten_arch::ArchConfig;
 use spatten_arch::format::Formats;
 use spatten_arch::layout::{ADDRESS_BITS, TOKEN_BITS};
-use spatten_arch::token_store::{FLAG_BITS, OP_BITS, Op, ROW_BITS};
+use spatten_arch::token_store::{FLAG_BITS, OP_BITS, Op, QUERIES_REAL_BIT, ROW_BITS, scan_bit};
 
 /// Tokens between memory and what becomes of them.
 const PLACES: usize = 8;
@@ -167,6 +167,11 @@ pub struct TokenStore {
     op_put: Param,
     op_dump: Param,
     sixteen: Param,
+    joins: Param,
+    pins_current: Param,
+    sets: Param,
+    reselects: Param,
+    only_real: Param,
     state: Dff<State>,
     op: Reg,
     listed: Dff<Bit>,
@@ -322,6 +327,11 @@ impl TokenStore {
             op_put: op(Op::Put),
             op_dump: op(Op::Dump),
             sixteen: Param::new(TOKEN_BITS),
+            joins: Param::new(scan_bit::JOINS as usize),
+            pins_current: Param::new(scan_bit::PIN_CURRENT as usize),
+            sets: Param::new(scan_bit::SETS as usize),
+            reselects: Param::new(scan_bit::RESELECT as usize),
+            only_real: Param::new(QUERIES_REAL_BIT as usize),
             state: Default::default(),
             op: Reg::unsigned(OP_BITS),
             listed: Default::default(),
@@ -462,12 +472,12 @@ impl Logic for TokenStore {
         // Flags.
         self.offset.next = self.token.val() - self.first.q.val();
         self.current.next = self.token.val() == ((self.x.q.val() >> 32) & 65535);
-        self.is_real.next = self.was.val().get_bit(0) | (self.current.val() & self.x.q.val().get_bit(48));
+        self.is_real.next = self.was.val().get_bit(0) | (self.current.val() & self.x.q.val().get_bit(self.joins.val()));
         self.pin.next = self.is_real.val()
             & (self.was.val().get_bit(1)
                 | (self.rank.q.val() < (self.x.q.val() & 65535))
                 | (self.rank.q.val() >= ((self.x.q.val() >> 16) & 65535))
-                | (self.current.val() & self.x.q.val().get_bit(49)));
+                | (self.current.val() & self.x.q.val().get_bit(self.pins_current.val())));
         self.marks.lane[0].next = self.is_real.val().into();
         self.marks.lane[1].next = self.was.val().get_bit(1).into();
         self.marks.lane[2].next = self.pin.val().into();
@@ -479,10 +489,11 @@ impl Logic for TokenStore {
             self.become_flags.next =
                 ((self.x.q.val() >> self.offset.val()) & 1) | (((self.y.q.val() >> self.offset.val()) & 1) << 1);
         }
-        if (self.op.q.val() == self.op_scan.val()) & self.x.q.val().get_bit(50) {
-            self.alive.next = (self.was.val().get_bit(3) | (self.current.val() & self.x.q.val().get_bit(48)))
-                & !self.x.q.val().get_bit(51)
-                | (self.is_real.val() & self.x.q.val().get_bit(51));
+        if (self.op.q.val() == self.op_scan.val()) & self.x.q.val().get_bit(self.sets.val()) {
+            self.alive.next = (self.was.val().get_bit(3)
+                | (self.current.val() & self.x.q.val().get_bit(self.joins.val())))
+                & !self.x.q.val().get_bit(self.reselects.val())
+                | (self.is_real.val() & self.x.q.val().get_bit(self.reselects.val()));
             self.become_flags.next = self.marks.word.val();
         }
         if self.op.q.val() == self.op_take.val() {
@@ -579,7 +590,7 @@ impl Logic for TokenStore {
             | (self.op.q.val() == self.op_dump.val());
         self.passes.next = (self.op.q.val() != self.op_queries.val())
             | ((self.token.val() >= (self.x.q.val() & 65535))
-                & (!self.x.q.val().get_bit(32) | self.was.val().get_bit(0)));
+                & (!self.x.q.val().get_bit(self.only_real.val()) | self.was.val().get_bit(0)));
         self.item.next = self.state_bits.val();
         if (self.op.q.val() == self.op_keys.val()) | (self.op.q.val() == self.op_candidates.val()) {
             self.item.next = (((self.was.val() >> 2) & 1) << self.sixteen.val()) | self.token.val();

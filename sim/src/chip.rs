@@ -16,9 +16,8 @@ use crate::token_store::{self, TokenStore};
 use crate::verdict_map::{self, VerdictMap};
 use crate::write_back;
 use spatten_arch::ArchConfig;
-use spatten_arch::descriptor::HeadFactors;
+use spatten_arch::descriptor::{self, HeadFactors, Scalar};
 use spatten_arch::firmware::{self, Field, Pop, Port, Push};
-use spatten_arch::plan::Split;
 use spatten_arch::registers::Counter;
 use spatten_arch::token_store::Op;
 use spatten_golden::dot_product::ScaleFactor;
@@ -100,7 +99,7 @@ struct Widths {
     channel: u32,
 }
 
-/// What the program offers, with its fields.
+/// What the program offers, with its fields; it has checked what they hold.
 fn layer(fields: impl Fn(Field) -> u64, at: impl Fn(usize) -> u64) -> Layer {
     let bit = |field, bit: u32| fields(field) >> bit & 1 == 1;
     let number = |n: usize| fields([Field::Heads, Field::Group][n]) as usize & 0xff;
@@ -118,13 +117,9 @@ fn layer(fields: impl Fn(Field) -> u64, at: impl Fn(usize) -> u64) -> Layer {
         share: fields(Field::Share) as u32,
         progressive: bit(Field::Progressive, 0),
         threshold_inverse: fields(Field::Threshold),
-        split: match fields(Field::Split) & 3 {
-            0 => Split::Floor,
-            1 => Split::Mid,
-            _ => Split::Balanced,
-        },
-        bits: [Field::BitsK, Field::BitsV, Field::BitsQ].map(|f| fields(f) as u32 & 0xf),
-        lsb_bits: [Field::LsbsK, Field::LsbsV, Field::LsbsQ].map(|f| fields(f) as u32 & 0xf),
+        split: descriptor::Split::from_raw(fields(Field::Split)).expect("a split").into(),
+        bits: [Field::BitsK, Field::BitsV, Field::BitsQ].map(|f| fields(f) as u32),
+        lsb_bits: [Field::LsbsK, Field::LsbsV, Field::LsbsQ].map(|f| fields(f) as u32),
         base: std::array::from_fn::<_, BASES, _>(|i| at(Field::Base0.at() + i) as u32),
         stride: std::array::from_fn::<_, BASES, _>(|i| at(Field::Stride0.at() + i) as u32),
     }
@@ -442,7 +437,6 @@ impl CycleModel for Chip {
         } else if let Some(failed) = there {
             (self.host_there, self.host_failed) = (true, failed);
         }
-        let word = self.word_of_fields();
         let mut to_host: [Option<axi::Input>; 4] = Default::default();
         let level = self.config.channel_bytes.ilog2();
         if pushed == Some(Push::HostRead) {
@@ -450,7 +444,7 @@ impl CycleModel for Chip {
         }
         let strobe = u128::from(c) & (u128::MAX >> (128 - self.config.channel_bytes));
         if pushed == Some(Push::HostWrite) {
-            to_host[2] = Some(axi::Input::Write(b >> level, Bits::from_bytes(&word), strobe, w.host));
+            to_host[2] = Some(axi::Input::Write(b >> level, Bits::from_bytes(&self.word_of_fields()), strobe, w.host));
         }
         for (to, port) in [(1, 3), (3, 4)] {
             to_host[to] = match accepted[port].take() {
@@ -515,7 +509,7 @@ impl CycleModel for Chip {
             }
             Some(Push::Flush) => to_engine[8] = Some(layer::Input::WriteBack(write_back::Input::Flush)),
             Some(Push::Write) => {
-                let write = write_back::Write { address: b as u32, data: word, strobe };
+                let write = write_back::Write { address: b as u32, data: self.word_of_fields(), strobe };
                 let channel = a as usize & ((1 << w.channel) - 1);
                 to_engine[7] =
                     Some(layer::Input::WriteBack(write_back::Input::Word { channel, channel_bits: w.channel, write }));

@@ -129,14 +129,6 @@ impl Widths {
     }
 }
 
-fn split_code(split: Split) -> u64 {
-    (match split {
-        Split::Floor => descriptor::Split::Floor,
-        Split::Mid => descriptor::Split::Mid,
-        Split::Balanced => descriptor::Split::Balanced,
-    }) as u64
-}
-
 fn packed(factor: ScaleFactor) -> u64 {
     u64::from(factor.shift) << 18 | u64::from(factor.mantissa)
 }
@@ -176,7 +168,7 @@ impl Beat for Input {
                     Field::value("share", layer.share.into(), 32),
                     Field::flag("progressive", layer.progressive),
                     Field::value("threshold_inverse", layer.threshold_inverse, widths.threshold_bits),
-                    Field::value("split", split_code(layer.split), 2),
+                    Field::value("split", descriptor::Split::from(layer.split) as u64, 2),
                     Field::lanes("lsb_bits", &lanes(&layer.lsb_bits), bits_for(widths.datapath_bits as usize)),
                     Field::lanes("bits", &lanes(&layer.bits), bits_for(widths.datapath_bits as usize)),
                     Field::lanes("base", &lanes(&layer.base), ADDRESS_BITS as u32),

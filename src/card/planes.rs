@@ -2,7 +2,7 @@
 
 use super::memory::{CardMemory, Plane, granules, words};
 use spatten_arch::ArchConfig;
-use spatten_arch::descriptor::{self, HeadFactors, LayerParameters, PARAMETER_BYTES};
+use spatten_arch::descriptor::{HeadFactors, LayerParameters, PARAMETER_BYTES};
 use spatten_arch::layout::{Layout, Linear};
 use spatten_arch::plan::{QuantPlan, Scale, Split, Tensor};
 use spatten_golden::cascade::Sequence;
@@ -190,11 +190,7 @@ impl LayerPlanes {
             k_lsb: k.bits.1 as u8,
             v_msb: v.bits.0 as u8,
             v_lsb: v.bits.1 as u8,
-            split: match self.split {
-                Split::Floor => descriptor::Split::Floor,
-                Split::Mid => descriptor::Split::Mid,
-                Split::Balanced => descriptor::Split::Balanced,
-            },
+            split: self.split.into(),
             progressive: self.progressive,
             head_mask_low: mask as u64,
             head_mask_high: (mask >> 64) as u64,

@@ -76,11 +76,7 @@ impl Reader<'_> {
 
     pub fn row(&self, planes: &Planes, dim: usize, row: usize) -> Result<Row, Refusal> {
         let (m, l) = (u32::from(planes.msb.1), u32::from(planes.lsb.1));
-        let split = match planes.split {
-            descriptor::Split::Floor => plan::Split::Floor,
-            descriptor::Split::Mid => plan::Split::Mid,
-            descriptor::Split::Balanced => plan::Split::Balanced,
-        };
+        let split: plan::Split = planes.split.into();
         let datapath = self.config.datapath_bits;
         let (upper, lower) = (Element::msb(m, l, split), Element::lsb(m, l, split));
         let msb = self.fields(planes.msb, dim, row, upper.signed())?;

@@ -13,7 +13,7 @@ pub(super) const READ: u64 = 3;
 pub(super) const LOAD: u64 = 4;
 
 impl Firmware {
-    /// A relation: 1 and 2 are compared before; here the fault is of the job's field.
+    /// A relation does not hold: the fault is of the job's field.
     fn malformed(&mut self, opcode: Opcode, name: &str) {
         let detail = offset(Job::fields(opcode), name) as u64;
         self.fail(Status::Malformed, detail);
@@ -227,7 +227,7 @@ impl Firmware {
         self.a.set(10, 0);
         self.a.set(15, 0);
         let pieces = self.a.begin();
-        let (all, known, none, clip) = (self.a.label(), self.a.label(), self.a.label(), self.a.label());
+        let (all, known, clip) = (self.a.label(), self.a.label(), self.a.label());
         let read_element = self.parts.read_element;
         self.job_field(1, opcode, "padded");
         self.a.if_equal(1, 0, all);
@@ -241,7 +241,7 @@ impl Firmware {
         self.a.here(known);
         // Of the tokens that are there.
         self.a.set(1, 0);
-        self.a.if_not_less(8, 9, none);
+        self.a.if_not_less(8, 9, clip);
         self.a.sub(2, 9, 8);
         self.a.set(3, 64);
         self.a.add_n(1, 0, -1);
@@ -249,7 +249,6 @@ impl Firmware {
         self.a.shift_left_by(3, 1, 2);
         self.a.xor(1, 3, 1);
         self.a.here(clip);
-        self.a.here(none);
         self.a.and(11, 11, 1);
         self.a.set(12, 0);
         let unpinned = self.a.label();

@@ -2,7 +2,10 @@
 
 use super::check::offset;
 use super::jobs::READ;
-use super::{DETAIL, DIRTY, FACTORS, Firmware, HEADS, INNER, KEYS_SENT, LINK, LOADED, PARAMETERS, QUERIES_SENT, Word};
+use super::{
+    DETAIL, DIRTY, FACTORS, Firmware, HEADS, INNER, KEYS_SENT, LINK, LOADED, PARAMETERS, QUERIES_SENT, QUERY_COUNT,
+    Word,
+};
 use crate::content::Content;
 use crate::descriptor::{HeadFactors, Importance, Job, Mode, Opcode, PARAMETER_BYTES, Status, refetched_stride};
 use crate::firmware::names::{Field, Pop, Port, Push};
@@ -136,7 +139,7 @@ impl Firmware {
         self.out(Field::MaskHigh, 7);
         self.a.or(8, 6, 7);
         // Kinds.
-        let (plain, causal, end) = (self.a.label(), self.a.label(), self.a.label());
+        let (plain, causal) = (self.a.label(), self.a.label());
         self.parameter(1, "scaled");
         self.a.shift_left(1, 1, 1);
         self.context(2, Word::Mode);
@@ -149,7 +152,6 @@ impl Firmware {
         self.a.if_different(2, 3, plain);
         self.a.add_n(1, 1, 4);
         self.a.here(plain);
-        self.a.here(end);
         self.out(Field::Kind, 1);
         self.context(1, Word::Tokens);
         self.context(2, Word::Rows);
@@ -246,9 +248,9 @@ impl Firmware {
         self.look(9, Port::StoreCount);
         self.a.pop(Pop::StoreDone.at());
         self.a.set(QUERIES_SENT, 1);
-        self.a.store(0, HEADS - 1, 9);
+        self.a.store(0, QUERY_COUNT, 9);
         self.a.here(sent);
-        self.a.load(9, 0, HEADS - 1);
+        self.a.load(9, 0, QUERY_COUNT);
         self.a.here(end);
     }
 
@@ -289,11 +291,11 @@ impl Firmware {
 
     /// Who goes on.
     fn tokens(&mut self) {
-        let (all, end) = (self.a.label(), self.a.label());
+        let end = self.a.label();
         let save_importance = self.parts.save_importance;
         self.job_field(6, OPCODE, "keep_tokens");
         self.context(7, Word::Left);
-        self.a.if_not_less(6, 7, all);
+        self.a.if_not_less(6, 7, end);
         self.a.call(INNER, save_importance);
         // Ranks, pinned ones first of all.
         self.out(Field::A, 6);
@@ -321,15 +323,12 @@ impl Firmware {
         self.context(1, Word::KvOnly);
         self.a.if_different(1, 0, end);
         self.a.set(QUERIES_SENT, 0);
-        self.a.jump(end);
-        self.a.here(all);
         self.a.here(end);
     }
 
     /// Which heads go on; and the state block.
     fn heads(&mut self) {
-        let (needed, next, found, end, no_state) =
-            (self.a.label(), self.a.label(), self.a.label(), self.a.label(), self.a.label());
+        let (needed, next, end) = (self.a.label(), self.a.label(), self.a.label());
         let (read_heads, save_importance, write_state) =
             (self.parts.read_heads, self.parts.save_importance, self.parts.write_state);
         let selected = self.a.label();
@@ -364,7 +363,6 @@ impl Firmware {
         self.a.here(skip);
         self.a.add_n(3, 3, 1);
         self.a.if_less(3, 4, look);
-        self.a.here(found);
         self.a.set(1, 1);
         self.a.shift_left_by(1, 1, 9);
         let high = self.a.label();
@@ -385,11 +383,10 @@ impl Firmware {
         self.a.jump(next);
         self.a.here(selected);
         self.job_field(1, OPCODE, "write_state");
-        self.a.if_equal(1, 0, no_state);
+        self.a.if_equal(1, 0, end);
         self.a.call(INNER, save_importance);
         self.job_field(10, OPCODE, "state");
         self.a.call(LINK, write_state);
-        self.a.here(no_state);
         self.a.here(end);
     }
 }

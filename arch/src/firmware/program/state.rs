@@ -171,7 +171,7 @@ impl Firmware {
         self.a.set(4, (layout.heads / bytes) as u64);
         let next = self.a.begin();
         for element in 0..per {
-            let (none, high, end) = (self.a.label(), self.a.label(), self.a.label());
+            let (none, low) = (self.a.label(), self.a.label());
             self.a.set(7, 0);
             self.a.add_n(5, 3, element as i16);
             self.context(6, Word::Heads);
@@ -179,15 +179,13 @@ impl Firmware {
             self.a.load(7, 5, HEADS);
             self.context(8, Word::AliveLow);
             self.a.set(9, 64);
-            self.a.if_less(5, 9, high);
+            self.a.if_less(5, 9, low);
             self.context(8, Word::AliveHigh);
-            self.a.here(high);
+            self.a.here(low);
             self.a.shift_right_by(8, 8, 5);
             self.a.shift_left(8, 8, 63);
             self.a.or(7, 7, 8);
-            self.a.jump(end);
             self.a.here(none);
-            self.a.here(end);
             let field = self.data() + element;
             self.a.out(field, 7);
         }
@@ -207,7 +205,7 @@ impl Firmware {
         let (save_importance, read_heads, write_state) =
             (self.parts.save_importance, self.parts.read_heads, self.parts.write_state);
         self.a.here(here);
-        let (some, end) = (self.a.label(), self.a.label());
+        let some = self.a.label();
         self.a.if_different(HERE, 0, some);
         self.a.give_back(LINK);
         self.a.here(some);
@@ -221,7 +219,6 @@ impl Firmware {
         self.context(10, Word::Storage);
         self.a.call(LINK, write_state);
         self.a.set(HERE, 0);
-        self.a.here(end);
         self.a.copy(CONTEXT, 12);
         self.a.give_back(INNERMOST);
     }
